@@ -1,0 +1,1 @@
+"""Takes an image out of the store."""

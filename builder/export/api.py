@@ -1,0 +1,39 @@
+"""The interface of an exporter: takes one image out of the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from builder.image.model import StoredImage
+
+Compression = Literal["gzip", "zstd", "uncompressed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What to write and where to."""
+
+    image: StoredImage
+    names: tuple[str, ...]  # normal forms: docker.io/library/app:latest
+    dest: str  # a path; "-" for stdout
+    compression: Compression | None = (
+        None  # None: the exporter's default; blobs that came with an image stay
+    )
+    compression_level: int | None = None
+    force_compression: bool = False
+    annotations: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Where it went; `digest` of the manifest where the format has one."""
+
+    dest: str
+    digest: str = ""
+
+
+class Exporter(Protocol):
+    """Writes aside and renames: `dest` holds the whole image or what it held before."""
+
+    def export(self, request: ExportRequest) -> Exported: ...

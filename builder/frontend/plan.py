@@ -1,0 +1,89 @@
+"""What the frontend makes of a Dockerfile, and what it needs to know for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from builder.graph.model import Graph, NetworkMode
+from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig, Platform
+from builder.location import Span
+from cache.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedImage:
+    """An image that FROM, --from or a mount names, as far as planning needs it."""
+
+    reference: str
+    config: ImageConfig  # with diff_ids, history
+    digest: Digest | None = None
+
+
+class ImageResolver(Protocol):
+    """Finds images by name. Effects are the caller's: named OCI layouts, the store, later a registry."""
+
+    def resolve(self, name: str, platform: Platform | None) -> ResolvedImage:
+        """UnknownImageError (without a span; the frontend adds it) where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FrontendOptions:
+    """All that the command line says about the meaning of the Dockerfile."""
+
+    build_args: Mapping[str, str] = field(default_factory=dict[str, str])
+    target: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    platform: Platform | None = None  # None: the build platform
+    build_platform: Platform = Platform("linux", "amd64")
+    directory_contexts: frozenset[str] = frozenset()  # names given by --build-context NAME=DIR
+    image_contexts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """--build-context NAME=oci-layout://... or docker-image://...: NAME → text for the resolver."""
+    network: NetworkMode = "default"
+    no_cache: bool = False
+    no_cache_filter: frozenset[str] = frozenset()  # stage names
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    shm_size_bytes: int = 0
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    allow: frozenset[str] = frozenset()  # "security.insecure", "network.host"
+    epoch: int | None = None  # SOURCE_DATE_EPOCH; the build arg of that name wins
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedHistory:
+    """A history entry of the target's own instructions; `created` joins when it is assembled."""
+
+    created_by: str
+    empty_layer: bool
+    comment: str = "buildkit.dockerfile.v0"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckWarning:
+    """A build check that found something."""
+
+    rule: str  # "StageNameCasing"
+    message: str
+    url: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The graph of the target stage and what its image says besides its files.
+
+    The image's layers are the target vertex's stack; each history entry that isn't `empty_layer`
+    stands for one layer, in order, after the base image's own history.
+    """
+
+    graph: Graph
+    platform: Platform
+    config: ContainerConfig
+    base_history: tuple[HistoryEntry, ...]  # of the base image, kept as they are
+    history: tuple[PlannedHistory, ...]
+    author: str
+    warnings: tuple[CheckWarning, ...]
+    epoch: int | None
+    unused_build_args: tuple[str, ...] = ()

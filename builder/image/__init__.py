@@ -1,0 +1,1 @@
+"""OCI images: model, codec, references, the image store."""

@@ -1,0 +1,1 @@
+"""System calls by ctypes: arguments in, OSError out, no policy."""

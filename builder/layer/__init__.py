@@ -1,0 +1,1 @@
+"""A tree of files as a layer's tar and back."""

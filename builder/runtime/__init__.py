@@ -1,0 +1,1 @@
+"""Containers: bundle, life cycle, commit."""

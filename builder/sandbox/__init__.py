@@ -1,0 +1,1 @@
+"""Runs one process over a root filesystem, apart from the host."""

@@ -1,0 +1,158 @@
+"""The interface of an executor: one process, with all that it starts, over a root filesystem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Network = Literal["host", "none"]
+
+DEFAULT_CAPABILITIES: tuple[str, ...] = (
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
+)
+"""Docker's 14."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Numeric ids inside the container."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()  # supplementary; always set, so that the caller's are dropped
+
+
+@dataclass(frozen=True, slots=True)
+class BindEntry:
+    """A file or directory of the host's, made visible at `target`.
+
+    `source` is a path that the caller trusts (already resolved: no component is under a hostile
+    tree's control, or it is /proc/self/fd/N of an O_PATH descriptor of the calling process).
+    """
+
+    source: str
+    target: str  # absolute, inside the root filesystem; links in it stay inside the root
+    readonly: bool = False
+    recursive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsEntry:
+    """A fresh tmpfs at `target`."""
+
+    target: str
+    size_bytes: int = 0
+    mode: int = 0o1777
+
+
+@dataclass(frozen=True, slots=True)
+class OverlayEntry:
+    """A directory tree whose writes go to `upperdir`, seen at `target`: a writable bind mount."""
+
+    lowerdir: str
+    upperdir: str
+    workdir: str
+    target: str
+
+
+MountEntry = BindEntry | TmpfsEntry | OverlayEntry
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """All that decides how a process runs. Terms: OCI runtime-spec config.md."""
+
+    rootfs_dir: str  # where the caller has mounted the root filesystem, writable or not
+    args: tuple[str, ...]  # args[0] without "/" is looked up in env's PATH, inside the rootfs
+    env: tuple[str, ...]  # "NAME=value"
+    cwd: str = "/"  # made (root, 0755) where it is missing
+    credentials: Credentials = Credentials()
+    mounts: tuple[MountEntry, ...] = ()  # in this order, after /proc, /sys and /dev
+    hostname: str = "pybuildsandbox"
+    network: Network = "host"
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
+    no_new_privileges: bool = False
+    seccomp: Literal["default", "unconfined"] = "default"
+    privileged: bool = False  # no masks, rw /sys, all capabilities: --security=insecure
+    readonly_rootfs: bool = False
+    terminal: bool = False  # a pty from the container's own devpts; stdio is that
+    shm_size_bytes: int = 64 << 20
+    rlimits: tuple[
+        tuple[str, int, int], ...
+    ] = ()  # ("nofile", soft, hard); clamped, never an error
+    cgroup: str = ""  # name below pybuild's own group; "" for none
+
+
+@dataclass(frozen=True, slots=True)
+class Stdio:
+    """File descriptors of this process that the new one gets as 0, 1, 2; None is /dev/null.
+
+    Unused with a terminal. The caller keeps and closes its own.
+    """
+
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How the first process ended."""
+
+    code: int  # its exit code; 128 + n where signal n ended it
+    signal: int = 0
+
+
+class Process(Protocol):
+    """A running process and all that it started."""
+
+    @property
+    def pid(self) -> int:
+        """Of the first process, as this process sees it."""
+        ...
+
+    @property
+    def terminal_fd(self) -> int | None:
+        """The pty's master, with `ProcessSpec.terminal`; the caller closes it."""
+        ...
+
+    def wait(self, timeout_s: float | None = None) -> ExitStatus | None:
+        """Until the first process has ended and all others were killed; None after the timeout."""
+        ...
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the first process. Nothing happens when it has ended."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL to all of them. Nothing happens when they have ended."""
+        ...
+
+
+class Executor(Protocol):
+    """Starts processes; safe from several threads. Leaves no process, mount or descriptor behind."""
+
+    def start(self, spec: ProcessSpec, stdio: Stdio) -> Process:
+        """Returns when the program was executed.
+
+        ProgramNotFoundError, ProgramNotExecutableError where it can't be; IsolationError where the
+        kernel denies a namespace or a mount, naming it.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what still runs."""
+        ...

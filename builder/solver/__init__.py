@@ -1,0 +1,1 @@
+"""Which steps are known, which must run, and in what order."""

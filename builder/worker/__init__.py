@@ -1,0 +1,1 @@
+"""Does one step of a build on this machine."""

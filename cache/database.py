@@ -1,0 +1,153 @@
+"""index.sqlite: what stands in which table, and how an older file becomes a newer one.
+
+Write-ahead log, one short transaction a change, a connection a thread. The file may be deleted by
+nobody but its owner; a process killed at any instant leaves it consistent (SQLite's own promise).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cache.errors import StoreError
+from cache.statedir import StateDir
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    -- Images. The config blob is blobs/sha256/IMAGE_ID; a name has one image, an image many names.
+    CREATE TABLE images (
+      image_id TEXT PRIMARY KEY,      -- digest of the config blob
+      layer_sizes TEXT NOT NULL,      -- JSON array: plain tar bytes of each diff_id
+      stored_at INTEGER NOT NULL
+    );
+    CREATE TABLE names (
+      name TEXT PRIMARY KEY,          -- normal form: docker.io/library/app:latest
+      image_id TEXT NOT NULL REFERENCES images(image_id)
+    );
+    -- Layers as stored: a layer from elsewhere keeps its blob; others are packed when exported.
+    CREATE TABLE layer_blobs (
+      diff_id TEXT NOT NULL,
+      variant TEXT NOT NULL,          -- "origin", or compression and level: "gzip-1"
+      media_type TEXT NOT NULL,
+      digest TEXT NOT NULL,
+      size_bytes INTEGER NOT NULL,
+      PRIMARY KEY (diff_id, variant)
+    );
+    CREATE TABLE snapshots (
+      chain_id TEXT PRIMARY KEY,
+      parent TEXT NOT NULL,           -- chain_id, "" for none
+      diff_id TEXT NOT NULL,
+      size_bytes INTEGER NOT NULL,    -- of the plain tar
+      dir TEXT NOT NULL,              -- name below snapshots/; stacks of equal layers share it
+      boot_id TEXT NOT NULL,          -- of the boot that wrote it
+      written_at INTEGER NOT NULL,
+      last_used INTEGER NOT NULL
+    );
+    CREATE INDEX snapshots_diff_id ON snapshots(diff_id);
+    CREATE INDEX snapshots_parent ON snapshots(parent);
+    CREATE TABLE cache_records (
+      key TEXT PRIMARY KEY,
+      kind TEXT NOT NULL,             -- definition, content
+      diff_ids TEXT NOT NULL,         -- JSON array, base first
+      ingredients TEXT NOT NULL,      -- JSON object
+      created INTEGER NOT NULL,
+      last_used INTEGER NOT NULL
+    );
+    CREATE TABLE file_digests (
+      device INTEGER NOT NULL,
+      inode INTEGER NOT NULL,
+      size_bytes INTEGER NOT NULL,
+      mtime_ns INTEGER NOT NULL,
+      ctime_ns INTEGER NOT NULL,
+      digest BLOB NOT NULL,           -- raw xxh3-128 of the content: never leaves this machine
+      PRIMARY KEY (device, inode)
+    ) WITHOUT ROWID;
+    CREATE TABLE containers (
+      container_id TEXT PRIMARY KEY,  -- 64 hex digits
+      name TEXT NOT NULL UNIQUE,
+      image_id TEXT NOT NULL,
+      created INTEGER NOT NULL
+    );
+    -- What running processes use; an owner is a locked directory below tmp/.
+    CREATE TABLE leases (
+      owner TEXT NOT NULL,
+      kind TEXT NOT NULL,             -- chain, blob, image
+      name TEXT NOT NULL,
+      PRIMARY KEY (owner, kind, name)
+    );
+    """,
+)
+"""The n-th brings a file of version n to n + 1. Only ever appended to."""
+
+
+class Database:
+    """Connections to index.sqlite, one a thread; made on first use."""
+
+    def __init__(self, state: StateDir) -> None:
+        self._path = state.database
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection, in autocommit mode, for reading."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._open()
+            self._local.connection = connection
+            with self._guard:
+                self._all.append(connection)
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: all of the block's changes or none; waits for other writers."""
+        connection = self.connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close every connection. Idempotent."""
+        with self._guard:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(
+                self._path, timeout=60, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            _migrate(connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path} cannot be used: {error}") from error
+        return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]  # another may have been first
+    if version > len(MIGRATIONS):
+        connection.execute("ROLLBACK")
+        raise StoreError(
+            f"the index has version {version}, this pybuild reads {len(MIGRATIONS)}",
+            hint="use the pybuild that made it, or another PYBUILD_ROOT",
+        )
+    for number in range(version, len(MIGRATIONS)):
+        for statement in MIGRATIONS[number].split(";"):
+            if statement.strip():
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={number + 1}")
+    connection.execute("COMMIT")

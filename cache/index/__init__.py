@@ -1,0 +1,1 @@
+"""Cache records: which key has which result."""

@@ -1,0 +1,1 @@
+"""Root filesystems as stacks of layers; mounts are handed out as data."""
