@@ -1,0 +1,42 @@
+"""The engine: all that a use case may touch, as a frozen bag of narrow interfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # names only: an engine must not import what its command doesn't use
+    from builder.events import Emit
+    from builder.export.api import Exporter
+    from builder.image.imagestore import ImageStore
+    from builder.sandbox.api import Executor
+    from builder.settings import Settings
+    from cache.content.api import ContentStore
+    from cache.database import Database
+    from cache.index.api import CacheIndex
+    from cache.leases import Leases
+    from cache.snapshot.api import Snapshotter
+    from cache.statedir import StateDir
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One invocation's view of the store and of the machine; made by `wiring`, closed by it.
+
+    `executor` and `exporter` are called when one is needed, so that a build that runs nothing
+    starts nothing.
+    """
+
+    settings: Settings
+    state: StateDir
+    database: Database
+    content: ContentStore
+    snapshots: Snapshotter
+    index: CacheIndex
+    images: ImageStore
+    leases: Leases
+    executor: Callable[[], Executor]
+    exporter: Callable[[str], Exporter]  # by type: oci, docker, tar, local
+    emit: Emit
+    now: Callable[[], float]  # seconds since the epoch
