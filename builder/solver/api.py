@@ -49,7 +49,11 @@ class Worker(Protocol):
         ...
 
     def has(self, result: Result) -> bool:
-        """Whether all of the result's layers are still in the store."""
+        """Whether all of the result's layers are in the store; if so, they stay while this build runs."""
+        ...
+
+    def restack(self, base: Result, diff_id: Digest) -> Result | None:
+        """Put a layer that is in the store on another base; None where it isn't there."""
         ...
 
     def layers(self, result: Result) -> tuple[Layer, ...]:

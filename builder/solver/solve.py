@@ -1,0 +1,290 @@
+"""Solve a graph: look up what is known, do the rest, as much at once as the graph allows.
+
+All decisions are taken in the calling thread, with `Schedule`; a thread a step does the waiting.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from builder.events import Emit, StepCached, StepFailed, StepFinished, StepStarted
+from builder.graph.model import (
+    ContextOp,
+    CopyOp,
+    ExecOp,
+    GitOp,
+    Graph,
+    HttpOp,
+    ImageOp,
+    Vertex,
+    VertexId,
+    WorkdirOp,
+)
+from builder.graph.order import topological
+from builder.solver.api import Result, Worker
+from builder.solver.keys import KeyedBy, content_key, definition_key
+from builder.solver.schedule import Schedule
+from cache.index.api import CacheIndex, CacheRecord
+
+MAX_PARALLEL = 16
+"""Steps at once. Most wait for their process; the kernel shares the processors among them."""
+
+Lock = Callable[[str], AbstractContextManager[None]]
+"""A lock by name across all processes that use the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solving:
+    """What solving needs of the outside."""
+
+    worker: Worker
+    index: CacheIndex
+    emit: Emit
+    lock: Lock
+    now: Callable[[], float]  # seconds since the epoch
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    vertex: Vertex
+    result: Result | None
+    error: BaseException | None
+
+
+def solve(graph: Graph, solving: Solving) -> Result:
+    """The target's root filesystem; the first error of a step, when all others have ended.
+
+    An interrupt ends the running steps too and leaves nothing half done in the store.
+    """
+    order = topological(graph)
+    sources = _fetch_sources([graph.vertices[vertex_id] for vertex_id in order], solving)
+    keys = _definition_keys(graph, order, sources, solving.worker)
+    hits = _look_up(graph, order, keys, solving)
+    schedule = Schedule(graph, {**hits, **sources})
+    _emit_cached(graph, order, hits, schedule, solving.emit)
+    if not schedule.done:
+        _run_all(schedule, keys, solving)
+    return schedule.result_of(graph.target)
+
+
+def _fetch_sources(vertices: Iterable[Vertex], solving: Solving) -> dict[VertexId, Result]:
+    """Results of what has no inputs: known at once, or fetched now since keys depend on it."""
+    results: dict[VertexId, Result] = {}
+    remote: list[Vertex] = []
+    for vertex in vertices:
+        match vertex.operation:
+            case ImageOp(diff_ids=diff_ids):
+                results[vertex.id] = Result(diff_ids=diff_ids)
+            case ContextOp(name=name):
+                results[vertex.id] = Result(source=f"context:{name}")
+            case HttpOp() | GitOp():
+                remote.append(vertex)
+            case ExecOp() | CopyOp() | WorkdirOp():
+                pass
+    if remote:
+        results.update(_in_threads(remote, solving, lambda vertex: solving.worker.run(vertex, ())))
+    return results
+
+
+def _in_threads(
+    vertices: list[Vertex], solving: Solving, work: Callable[[Vertex], Result]
+) -> dict[VertexId, Result]:
+    outcomes: SimpleQueue[_Outcome] = SimpleQueue()
+    for vertex in vertices:
+        _start_thread(vertex, solving.emit, work, outcomes)
+    finished = _collect(len(vertices), outcomes, solving.worker)
+    return {outcome.vertex.id: outcome.result for outcome in finished if outcome.result}
+
+
+def _collect(count: int, outcomes: SimpleQueue[_Outcome], worker: Worker) -> list[_Outcome]:
+    """All outcomes; where one failed, or on an interrupt, the rest is cancelled and awaited."""
+    finished: list[_Outcome] = []
+    failure: BaseException | None = None
+    while len(finished) < count:
+        try:
+            finished.append(outcomes.get())
+        except KeyboardInterrupt as interrupt:
+            failure = failure or interrupt
+            worker.cancel()
+            continue
+        if finished[-1].error and not failure:
+            failure = finished[-1].error
+            worker.cancel()
+    if failure:
+        raise failure
+    return finished
+
+
+def _definition_keys(
+    graph: Graph, order: Iterable[VertexId], sources: Mapping[VertexId, Result], worker: Worker
+) -> dict[VertexId, KeyedBy]:
+    keys: dict[VertexId, KeyedBy] = {}
+    for vertex_id in order:
+        vertex = graph.vertices[vertex_id]
+        files = None
+        if len(vertex.inputs) > 1:
+            files = worker.file_digest(vertex, tuple(sources.get(i) for i in vertex.inputs))
+        keys[vertex_id] = definition_key(vertex, [keys[i].key for i in vertex.inputs], files)
+    return keys
+
+
+def _look_up(
+    graph: Graph,
+    order: Iterable[VertexId],
+    keys: Mapping[VertexId, KeyedBy],
+    solving: Solving,
+) -> dict[VertexId, Result]:
+    wanted = {
+        vertex_id: keys[vertex_id].key
+        for vertex_id in order
+        if _is_cacheable(graph.vertices[vertex_id])
+    }
+    records = solving.index.lookup_many(list(wanted.values()))
+    hits: dict[VertexId, Result] = {}
+    for vertex_id, key in wanted.items():
+        record = records.get(key)
+        if record is not None:
+            hits[vertex_id] = Result(diff_ids=record.diff_ids)
+    return _only_present(graph, hits, solving.worker)
+
+
+def _only_present(
+    graph: Graph, hits: dict[VertexId, Result], worker: Worker
+) -> dict[VertexId, Result]:
+    """Less those whose layers are gone. What the target's stack holds needs one look for all."""
+    target = hits.get(graph.target)
+    if target and worker.has(target):
+        stack = target.diff_ids
+        return {
+            vertex_id: result
+            for vertex_id, result in hits.items()
+            if result.diff_ids == stack[: len(result.diff_ids)] or worker.has(result)
+        }
+    return {vertex_id: result for vertex_id, result in hits.items() if worker.has(result)}
+
+
+def _is_cacheable(vertex: Vertex) -> bool:
+    return not vertex.no_cache and isinstance(vertex.operation, ExecOp | CopyOp | WorkdirOp)
+
+
+def _emit_cached(
+    graph: Graph,
+    order: Iterable[VertexId],
+    hits: Mapping[VertexId, Result],
+    schedule: Schedule,
+    emit: Emit,
+) -> None:
+    for vertex_id in order:
+        vertex = graph.vertices[vertex_id]
+        if isinstance(vertex.operation, ImageOp) or (
+            vertex_id in hits and not schedule.must_run(vertex_id)
+        ):
+            emit(StepCached(vertex=vertex_id, name=vertex.name))
+
+
+def _run_all(schedule: Schedule, keys: Mapping[VertexId, KeyedBy], solving: Solving) -> None:
+    outcomes: SimpleQueue[_Outcome] = SimpleQueue()
+    failure: BaseException | None = None
+    while not (schedule.done and not schedule.running):
+        while not failure and schedule.running < MAX_PARALLEL:
+            vertex = schedule.start()
+            if vertex is None:
+                break
+            inputs = schedule.inputs_of(vertex)
+            step = _Step(keys[vertex.id], inputs, solving)
+            _start_thread(vertex, solving.emit, step.solve, outcomes)
+        if failure and not schedule.running:
+            raise failure
+        try:
+            outcome = outcomes.get()
+        except KeyboardInterrupt as interrupt:
+            failure = failure or interrupt
+            solving.worker.cancel()
+            continue
+        if outcome.result is not None:
+            schedule.finish(outcome.vertex.id, outcome.result)
+            continue
+        schedule.abandon()
+        if not failure:
+            failure = outcome.error
+            solving.worker.cancel()
+    if failure:
+        raise failure
+
+
+def _start_thread(
+    vertex: Vertex,
+    emit: Emit,
+    work: Callable[[Vertex], Result],
+    outcomes: SimpleQueue[_Outcome],
+) -> None:
+    def body() -> None:
+        started = time.monotonic()
+        try:
+            outcomes.put(_Outcome(vertex, work(vertex), None))
+        except BaseException as error:  # noqa: BLE001 - raised again by the solving thread
+            message = str(error) or type(error).__name__
+            emit(StepFailed(vertex.id, time.monotonic() - started, message))
+            outcomes.put(_Outcome(vertex, None, error))
+
+    if isinstance(vertex.operation, HttpOp | GitOp):
+        emit(StepStarted(vertex.id, vertex.name))
+    threading.Thread(target=body, name=vertex.name, daemon=True).start()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One vertex whose inputs are solved."""
+
+    keyed: KeyedBy  # by definition
+    inputs: tuple[Result, ...]
+    solving: Solving
+
+    def solve(self, vertex: Vertex) -> Result:
+        """From the cache by content key, else by doing it; in the cache afterwards."""
+        files = None
+        if len(vertex.inputs) > 1:
+            files = self.solving.worker.file_digest(vertex, self.inputs)
+        by_content = content_key(vertex, self.inputs, files)
+        with self.solving.lock(f"step {by_content.key}"):
+            result = None if vertex.no_cache else self._known(vertex, by_content)
+            if result is None:
+                result = self._run(vertex)
+            else:
+                self.solving.emit(StepCached(vertex.id, vertex.name))
+            self._record(result, by_content)
+        return result
+
+    def _known(self, vertex: Vertex, by_content: KeyedBy) -> Result | None:
+        record = self.solving.index.lookup(by_content.key)
+        if record is None:
+            return None
+        result = Result(diff_ids=record.diff_ids)
+        if isinstance(vertex.operation, CopyOp) and vertex.operation.link:
+            return self.solving.worker.restack(self.inputs[0], record.diff_ids[-1])
+        return result if self.solving.worker.has(result) else None
+
+    def _run(self, vertex: Vertex) -> Result:
+        started = time.monotonic()
+        self.solving.emit(StepStarted(vertex.id, vertex.name))
+        result = self.solving.worker.run(vertex, self.inputs)
+        self.solving.emit(StepFinished(vertex.id, time.monotonic() - started))
+        return result
+
+    def _record(self, result: Result, by_content: KeyedBy) -> None:
+        created = int(self.solving.now())
+        self.solving.index.record(
+            [
+                CacheRecord(
+                    self.keyed.key, "definition", result.diff_ids, self.keyed.ingredients, created
+                ),
+                CacheRecord(
+                    by_content.key, "content", result.diff_ids, by_content.ingredients, created
+                ),
+            ]
+        )
