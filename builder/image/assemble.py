@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -30,41 +30,54 @@ def assemble(
     history: Sequence[PlannedEntry],
     diff_ids: Sequence[Digest],
     created: float,
+    layer_times: Sequence[float] | None = None,
     author: str = "",
     labels: Mapping[str, str] | None = None,
     epoch: int | None = None,
 ) -> ImageConfig:
-    """The config of an image made at `created`, seconds since the epoch.
+    """The config of an image; times are seconds since the epoch.
 
-    `diff_ids` is the whole stack, base first. `labels` win over the config's own. With an `epoch`
-    no time in the result, the base image's history included, is later than it.
+    `diff_ids` is the whole stack, base first; `layer_times` has one time for each layer of
+    `history` (None: all were made at `created`), and an entry without a layer has that of the layer
+    before it. `labels` win over the config's own. With an `epoch` no time in the result, the base
+    image's history included, is later than it.
     """
-    made_at = rfc3339(created if epoch is None else min(created, epoch))
-    own = tuple(
-        HistoryEntry(
-            created=made_at,
+    own_layers = sum(not entry.empty_layer for entry in history)
+    if layer_times is None:
+        layer_times = (created,) * own_layers
+    assert own_layers == len(layer_times), "a time for each layer"
+    assert own_layers <= len(diff_ids), "a history entry without its layer"
+    inherited = _matched_to_layers(base_history, len(diff_ids) - own_layers)
+    if epoch is not None:
+        inherited = tuple(_clamped(entry, epoch) for entry in inherited)
+        layer_times = tuple(min(moment, epoch) for moment in layer_times)
+        created = min(created, epoch)
+    merged_labels = {**dict(config.labels), **(labels or {})}
+    return ImageConfig(
+        platform=platform,
+        config=replace(config, labels=tuple(sorted(merged_labels.items()))),
+        diff_ids=tuple(diff_ids),
+        history=(*inherited, *_dated(history, layer_times, created, author)),
+        created=rfc3339(created),
+        author=author,
+    )
+
+
+def _dated(
+    history: Sequence[PlannedEntry], layer_times: Sequence[float], created: float, author: str
+) -> Iterator[HistoryEntry]:
+    remaining = iter(layer_times)
+    moment = layer_times[0] if layer_times else created
+    for entry in history:
+        if not entry.empty_layer:
+            moment = next(remaining)
+        yield HistoryEntry(
+            created=rfc3339(moment),
             created_by=entry.created_by,
             author=author,
             comment=entry.comment,
             empty_layer=entry.empty_layer,
         )
-        for entry in history
-    )
-    own_layers = sum(not entry.empty_layer for entry in own)
-    assert own_layers <= len(diff_ids), "a history entry without its layer"
-    inherited = _matched_to_layers(base_history, len(diff_ids) - own_layers)
-    if epoch is not None:
-        inherited = tuple(_clamped(entry, epoch) for entry in inherited)
-    return ImageConfig(
-        platform=platform,
-        config=replace(
-            config, labels=tuple(sorted({**dict(config.labels), **(labels or {})}.items()))
-        ),
-        diff_ids=tuple(diff_ids),
-        history=inherited + own,
-        created=made_at,
-        author=author,
-    )
 
 
 def rfc3339(seconds: float) -> str:

@@ -111,4 +111,4 @@ def _distance(offered: Platform, wanted: Platform) -> int | None:
 def _variant_number(platform: Platform) -> int:
     """v7 is 7; no variant is the first, which all machines of the architecture run."""
     digits = platform.variant.removeprefix("v")
-    return int(digits) if digits.isdecimal() else 0
+    return int(digits) if digits.isdecimal() and len(digits) < 4 else 0
