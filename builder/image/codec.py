@@ -92,7 +92,7 @@ def decode_config(blob: bytes) -> ImageConfig:
             architecture=document.text("architecture", required=True),
             variant=document.text("variant"),
         ),
-        config=_container_of(container) if container else ContainerConfig(),
+        config=container_of(container) if container else ContainerConfig(),
         diff_ids=tuple(_digests(rootfs, "diff_ids")),
         history=tuple(_history_of(entry) for entry in document.children("history")),
         created=document.text("created"),
@@ -223,11 +223,12 @@ def _entry_of(document: JsonObject) -> IndexEntry:
     platform = document.child("platform")
     return IndexEntry(
         descriptor=descriptor_of(document),
-        platform=_platform_of(platform) if platform else None,
+        platform=platform_of(platform) if platform else None,
     )
 
 
-def _platform_of(document: JsonObject) -> Platform:
+def platform_of(document: JsonObject) -> Platform:
+    """The platform that stands in a document."""
     return Platform(
         os=document.text("os"),
         architecture=document.text("architecture"),
@@ -261,7 +262,8 @@ def container_dict(config: ContainerConfig) -> JsonDict:
     return document
 
 
-def _container_of(document: JsonObject) -> ContainerConfig:
+def container_of(document: JsonObject) -> ContainerConfig:
+    """The `config` object that `container_dict` wrote, or another tool."""
     healthcheck = document.child("Healthcheck")
     return ContainerConfig(
         user=document.text("User"),
