@@ -1,0 +1,248 @@
+"""What of a tree a .dockerignore, or --exclude, leaves out: as moby/patternmatcher decides it.
+
+BuildKit asks on a walk from the root and hands each directory's results down: a pattern that
+matched a directory holds for all below it. A pattern is only asked when it would change the
+verdict so far, and what was not asked does not hold below. That is why an exception for a
+directory does not bring back a file in it that an earlier pattern named: on the directory itself
+the exception was never asked, and it does not match the file.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from builder.errors import SourceError
+from builder.frontend.pathpattern import GO_SPACE, Kind, PathPattern, clean_path
+from builder.location import SourceFile, Span
+
+_MEMO_LIMIT = 8192  # directories whose results are kept: more than any walk has open at once
+
+
+class IllegalExceptionError(SourceError):
+    """A `!` with nothing after it."""
+
+    code: ClassVar[str] = "illegal-exception"
+
+    def __init__(self, *, span: Span | None = None) -> None:
+        super().__init__(
+            'illegal exclusion pattern: "!"',
+            span=span,
+            hint="write the pattern to bring back after the !",
+        )
+
+
+def parse_ignore_file(text: str) -> tuple[str, ...]:
+    """The patterns of a .dockerignore, cleaned: no comments, no blank lines, no leading slash."""
+    return tuple(pattern for _, pattern in _numbered_patterns(text))
+
+
+def read_ignore_file(source: SourceFile) -> IgnoreMatcher:
+    """The matcher of a .dockerignore; its errors carry the line."""
+    numbered = list(_numbered_patterns(source.text))
+    compiled: list[IgnorePattern] = []
+    for number, text in numbered:
+        try:
+            compiled.extend(_ignore_patterns([text]))
+        except SourceError as error:
+            error.span = Span(source, number, number)
+            raise
+    return IgnoreMatcher(compiled)
+
+
+def _numbered_patterns(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        if line.startswith("#"):
+            continue
+        pattern = line.strip(GO_SPACE)
+        if not pattern:
+            continue
+        exception = pattern.startswith("!")
+        if exception:
+            pattern = pattern[1:].strip(GO_SPACE)
+        if pattern:
+            pattern = clean_path(pattern)
+            if len(pattern) > 1:
+                pattern = pattern.removeprefix("/")
+        yield number, f"!{pattern}" if exception else pattern
+
+
+@dataclass(frozen=True, slots=True)
+class IgnorePattern:
+    """A pattern and whether it brings back (`!`) or leaves out."""
+
+    pattern: PathPattern
+    exception: bool
+
+
+def _ignore_patterns(texts: Iterable[str]) -> Iterator[IgnorePattern]:
+    for text in texts:
+        stripped = text.strip(GO_SPACE)
+        if not stripped:
+            continue
+        cleaned = clean_path(stripped)
+        if cleaned == "!":
+            raise IllegalExceptionError
+        exception = cleaned.startswith("!")
+        yield IgnorePattern(PathPattern(cleaned.removeprefix("!")), exception)
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What holds for one path: the indexes of the patterns that matched it, rising."""
+
+    excluded: bool
+    matched: tuple[int, ...]
+
+
+class IgnoreMatcher:
+    """Patterns in order, the last that applies wins. Paths are relative, with slashes.
+
+    Any path may be asked about in any order; asking in the order of a walk is fastest, since a
+    directory's results are found once.
+    """
+
+    def __init__(self, patterns: Iterable[IgnorePattern]) -> None:
+        self.patterns = tuple(patterns)
+        self._exceptions = tuple(i for i, one in enumerate(self.patterns) if one.exception)
+        self._index = _PatternIndex([one.pattern for one in self.patterns])
+        self._directories: dict[str, _Directory] = {}
+
+    @classmethod
+    def of(cls, patterns: Sequence[str]) -> IgnoreMatcher:
+        """The matcher of patterns as --exclude gives them, `!` before an exception."""
+        return cls(_ignore_patterns(patterns))
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def excludes(self, path: str) -> bool:
+        """Whether `path` itself is left out. A directory that is may hold files that are not."""
+        if not self.patterns:
+            return False
+        parent, _, name = path.rpartition("/")
+        directory = self._directories.get(parent) or self._directory(parent)
+        hits = self._index.matching(path, name, directory.heads)
+        if not hits and not directory.matched:
+            return False
+        return self._verdict(directory.matched, hits).excluded
+
+    def may_skip_directory(self, path: str) -> bool:
+        """Whether `path` and all that lies below it is left out: it need not be opened."""
+        if not self.patterns or not path:
+            return False
+        directory = self._directories.get(path) or self._directory(path)
+        if not directory.excluded:
+            return False
+        # The last pattern that left it out does so for all below: only later ones bring back.
+        patterns = self.patterns
+        last = max(i for i in directory.matched if not patterns[i].exception)
+        later = self._exceptions[bisect_right(self._exceptions, last) :]
+        return not any(patterns[i].pattern.may_match_below(path) for i in later)
+
+    def _directory(self, path: str) -> _Directory:
+        known = self._directories.get(path)
+        if known is not None:
+            return known
+        if not path:
+            made = _Directory((), ("",), excluded=False)
+        else:
+            parent_path, _, name = path.rpartition("/")
+            parent = self._directory(parent_path)
+            hits = self._index.matching(path, name, parent.heads)
+            verdict = self._verdict(parent.matched, hits)
+            heads = parent.heads
+            if path in self._index.heads:
+                heads = (*heads, path)
+            made = _Directory(verdict.matched, heads, excluded=verdict.excluded)
+        if len(self._directories) >= _MEMO_LIMIT:
+            self._directories.clear()
+        self._directories[path] = made
+        return made
+
+    def _verdict(self, inherited: tuple[int, ...], hits: set[int]) -> _Verdict:
+        """Go through the patterns that can have a say, in order; all others don't match."""
+        patterns = self.patterns
+        held = set(inherited)
+        excluded = False
+        matched: list[int] = []
+        for i in sorted(held | hits):
+            exception = patterns[i].exception
+            if i not in held and exception != excluded:
+                continue  # it would change nothing, so moby doesn't ask
+            matched.append(i)
+            excluded = not exception
+        return _Verdict(excluded, tuple(matched))
+
+
+class _Directory:
+    """Results for one directory that its children need."""
+
+    __slots__ = ("excluded", "heads", "matched")
+
+    def __init__(self, matched: tuple[int, ...], heads: tuple[str, ...], *, excluded: bool) -> None:
+        self.matched = matched
+        self.heads = heads  # it and its ancestors, as far as patterns have them as literal heads
+        self.excluded = excluded
+
+
+_Candidates = dict[str, list[int]]  # literal head → indexes of patterns
+
+
+class _PatternIndex:
+    """Finds the patterns that match a path without asking most of them.
+
+    A pattern is filed under what its matches' last component must be, end with or begin with, and
+    there under the literal directory that it starts with.
+    """
+
+    def __init__(self, patterns: Sequence[PathPattern]) -> None:
+        self._patterns = patterns
+        self._exact: dict[str, list[int]] = {}
+        self._names: dict[str, _Candidates] = {}
+        self._suffixes: dict[int, dict[str, _Candidates]] = {}
+        self._prefixes: dict[int, dict[str, _Candidates]] = {}
+        self._others: _Candidates = {}
+        for i, pattern in enumerate(patterns):
+            if pattern.kind is Kind.EXACT:
+                self._exact.setdefault(pattern.text, []).append(i)
+            else:
+                self._candidates(pattern).setdefault(pattern.literal_head, []).append(i)
+        self.heads = frozenset(
+            one.literal_head for one in patterns if one.kind is not Kind.EXACT and one.literal_head
+        )
+
+    def _candidates(self, pattern: PathPattern) -> _Candidates:
+        tail = pattern.literal_tail
+        if tail and tail == pattern.last_component:
+            return self._names.setdefault(tail, {})
+        if tail:
+            return self._suffixes.setdefault(len(tail), {}).setdefault(tail, {})
+        start = pattern.literal_start
+        if start:
+            return self._prefixes.setdefault(len(start), {}).setdefault(start, {})
+        return self._others
+
+    def matching(self, path: str, name: str, heads: tuple[str, ...]) -> set[int]:
+        """Indexes of all patterns that match `path`; `heads` are its literal ancestors, and ""."""
+        found = set(self._exact.get(path, ()))
+        groups = [self._others]
+        if name in self._names:
+            groups.append(self._names[name])
+        for length, by_text in self._suffixes.items():
+            group = by_text.get(name[-length:])
+            if group is not None:
+                groups.append(group)
+        for length, by_text in self._prefixes.items():
+            group = by_text.get(name[:length])
+            if group is not None:
+                groups.append(group)
+        patterns = self._patterns
+        for group in groups:
+            for head in heads:
+                for i in group.get(head, ()):
+                    if patterns[i].matches(path):
+                        found.add(i)
+        return found
