@@ -6,6 +6,7 @@
       blobs/sha256/HEX          manifests, configs, layers as stored
       snapshots/N/fs            a layer's own tree: an overlay upperdir; N is short on purpose
       containers/ID/            what belongs to one container
+      volumes/NAME/             a volume's files; made when the first one is
       cachemounts/HEX/          RUN --mount=type=cache, by hash of their id
       seccomp/HEX.bpf           compiled filters
       locks/HEX                 flock files, one a contended key
@@ -97,6 +98,9 @@ class StateDir:
 
     def container(self, container_id: str) -> str:
         return os.path.join(self.containers_dir, container_id)
+
+    def volume(self, name: str) -> str:
+        return os.path.join(self.root_dir, "volumes", name)
 
     def cache_mount(self, cache_id: str) -> str:
         """The directory of a cache mount. The id is hashed: it is text from a Dockerfile."""
@@ -197,15 +201,21 @@ def _is_orphaned(owner_dir: str) -> bool:
     return True
 
 
-def write_atomically(path: str, content: bytes, *, mode: int = 0o600) -> None:
-    """Readers of `path` see the old content or the new; both survive a crash."""
+def write_atomically(
+    path: str, content: bytes, *, mode: int = 0o600, durable: bool = True
+) -> None:
+    """Readers of `path` see the old content or the new; both survive a crash.
+
+    Not `durable`: what is written may be lost with the machine's power, for what a boot outdates.
+    """
     aside = f"{path}.{secrets.token_hex(6)}"
     fd = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
     try:
         with open(fd, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.rename(aside, path)
     except BaseException:
         os.unlink(aside)
