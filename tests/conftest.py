@@ -1,0 +1,81 @@
+"""Fixtures that all tests share; support/ has what they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from support.leaks import adopt_orphans, leaks_since, traces
+from support.needs import lacking, promised
+from support.pybuild import Pybuild, pybuild_of
+from support.users import current_person, ordinary_person
+
+KINDS = {"root": ("root", "namespaces"), "rootless": ("subids",)}
+"""Who calls pybuild → what that needs of the machine."""
+
+
+def pytest_configure() -> None:
+    adopt_orphans()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for need in marker.args:
+            require(need)
+
+
+def require(need: str) -> None:
+    """Skip the running test where the machine can't give `need`; fail it where CI promised it."""
+    why = lacking(need)
+    if why and promised():
+        pytest.fail(f"CI lacks {need}: {why}", pytrace=False)
+    if why:
+        pytest.skip(why)
+
+
+def require_kind(kind: str) -> None:
+    for need in KINDS[kind]:
+        require(need)
+
+
+@pytest.fixture(params=list(KINDS))
+def kind(request: pytest.FixtureRequest) -> str:
+    """Who calls pybuild: "root" or "rootless"."""
+    require_kind(request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def new_pybuild(kind: str) -> Iterator[Callable[[], Pybuild]]:
+    """Makes callers with a store each; all are checked for leftovers in the end."""
+    user = current_person() if kind == "root" else ordinary_person()
+    before = traces()
+    with ExitStack() as stack:
+        made: list[Pybuild] = []
+
+        def make() -> Pybuild:
+            made.append(stack.enter_context(pybuild_of(user)))
+            return made[-1]
+
+        yield make
+        left = [line for each in made for line in each.leftovers()]
+        assert [*leaks_since(before), *left] == []
+
+
+@pytest.fixture
+def pybuild(new_pybuild: Callable[[], Pybuild]) -> Pybuild:
+    """`pybuild` with a store of its own, as root and as an ordinary user."""
+    return new_pybuild()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A privileged test leaves no mount, process or control group behind."""
+    if request.node.get_closest_marker("privileged") is None:
+        yield
+        return
+    before = traces()
+    yield
+    assert leaks_since(before) == []
