@@ -1,0 +1,195 @@
+"""A tree as a layer's tar: walk an overlay upperdir and stream what it says.
+
+The order is depth first, a directory's names in byte order, a directory before what is in it. The
+same tree gives the same bytes wherever it lies. No member for the root itself, as BuildKit and
+Docker have it. Sockets are left out: they mean nothing without their process.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from builder.layer import whiteout
+from builder.layer.tarheader import Metadata
+from builder.layer.tarstream import TarStream
+from builder.layer.xattrs import read_xattrs
+from cache.descriptor import Layer
+from cache.digest import Writer
+
+_WHOLE_BYTES = 1 << 20  # files up to here are read at once
+_DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_SECOND_NS = 1_000_000_000
+
+
+def pack(upperdir: str, target: Writer | None = None, *, userxattr: bool) -> Layer:
+    """The layer that `upperdir` is, as a plain tar: its digest and size, and its bytes to `target`.
+
+    `userxattr` as the overlay was mounted. Memory stays flat whatever the size. PackError where
+    the tree holds what no layer can, or changes meanwhile.
+    """
+    with TarStream(target) as stream, _Walk(stream, userxattr=userxattr) as walk:
+        walk.run(upperdir)
+        return stream.finish()
+
+
+@dataclass(slots=True)
+class _Level:
+    """A directory that the walk is in."""
+
+    directory: int  # open
+    prefix: bytes  # of its members' names
+    entries: Iterator[tuple[bytes, os.DirEntry[str]]]
+    has_xattr_whiteouts: bool
+
+
+class _Walk:
+    def __init__(self, stream: TarStream, *, userxattr: bool) -> None:
+        self._stream = stream
+        self._userxattr = userxattr
+        self._first_names: dict[tuple[int, int], bytes] = {}  # of files with several names
+        self._levels: list[_Level] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with ExitStack() as stack:
+            for level in self._levels:
+                stack.callback(os.close, level.directory)
+
+    def run(self, upperdir: str) -> None:
+        self._enter(os.open(upperdir, _DIR_FLAGS), b"")
+        while self._levels:
+            level = self._levels[-1]
+            for base, entry in level.entries:
+                if entry.is_dir(follow_symlinks=False):
+                    self._add_directory(level, base)
+                    break
+                self._add_other(level, base, entry)
+            else:
+                self._levels.pop()
+                os.close(level.directory)
+
+    def _enter(self, directory: int, name: bytes) -> None:
+        prefix = name + b"/" if name else b""
+        level = _Level(directory, prefix, iter(()), has_xattr_whiteouts=False)
+        self._levels.append(level)  # first of all: it closes the descriptor
+        if whiteout.is_opaque(directory, userxattr=self._userxattr):
+            self._stream.add_opaque(name)
+        level.has_xattr_whiteouts = whiteout.holds_xattr_whiteouts(
+            directory, userxattr=self._userxattr
+        )
+        with os.scandir(directory) as entries:
+            level.entries = iter(sorted((os.fsencode(entry.name), entry) for entry in entries))
+
+    def _add_directory(self, level: _Level, base: bytes) -> None:
+        directory = os.open(base, _DIR_FLAGS, dir_fd=level.directory)
+        try:
+            xattrs = read_xattrs(directory, os.listxattr(directory))
+            name = level.prefix + base
+            self._stream.add_directory(name, _metadata(os.fstat(directory), xattrs))
+        except BaseException:
+            os.close(directory)
+            raise
+        self._enter(directory, name)
+
+    def _add_other(self, level: _Level, base: bytes, entry: os.DirEntry[str]) -> None:
+        status = entry.stat(follow_symlinks=False)
+        name = level.prefix + base
+        if whiteout.is_whiteout(status):
+            self._stream.add_whiteout(name)
+        elif status.st_nlink > 1 and not stat.S_ISSOCK(status.st_mode):
+            self._add_linked(level, base, status)
+        else:
+            self._add_node(level, base, status)
+
+    def _add_linked(self, level: _Level, base: bytes, status: os.stat_result) -> None:
+        inode = (status.st_dev, status.st_ino)
+        first_name = self._first_names.get(inode)
+        if first_name is None:
+            if self._add_node(level, base, status):
+                self._first_names[inode] = level.prefix + base
+        else:
+            self._stream.add_hardlink(level.prefix + base, _metadata(status, ()), first_name)
+
+    def _add_node(self, level: _Level, base: bytes, status: os.stat_result) -> bool:
+        """Whether the layer has it now as more than a whiteout."""
+        name = level.prefix + base
+        match stat.S_IFMT(status.st_mode):
+            case stat.S_IFREG:
+                return self._add_file(level, base, status)
+            case stat.S_IFLNK:
+                target = os.readlink(base, dir_fd=level.directory)
+                self._stream.add_symlink(name, self._by_path(level, base, status), target)
+            case stat.S_IFIFO:
+                self._stream.add_fifo(name, self._by_path(level, base, status))
+            case stat.S_IFCHR | stat.S_IFBLK:
+                self._stream.add_device(
+                    name,
+                    self._by_path(level, base, status),
+                    is_block=stat.S_ISBLK(status.st_mode),
+                    device=(os.major(status.st_rdev), os.minor(status.st_rdev)),
+                )
+            case _:
+                return False
+        return True
+
+    def _by_path(self, level: _Level, base: bytes, status: os.stat_result) -> Metadata:
+        """Metadata of what can't be opened: its xattrs are read by way of its directory."""
+        path = f"/proc/self/fd/{level.directory}/{os.fsdecode(base)}"
+        names = os.listxattr(path, follow_symlinks=False)
+        return _metadata(status, read_xattrs(path, names))
+
+    def _add_file(self, level: _Level, base: bytes, status: os.stat_result) -> bool:
+        file = os.open(base, _FILE_FLAGS, dir_fd=level.directory)
+        try:
+            names = os.listxattr(file)
+            if (
+                names
+                and level.has_xattr_whiteouts
+                and whiteout.may_be_xattr_whiteout(status)
+                and whiteout.has_whiteout_xattr(file, userxattr=self._userxattr)
+            ):
+                self._stream.add_whiteout(level.prefix + base)
+                return False
+            metadata = _metadata(status, read_xattrs(file, names) if names else ())
+            size_bytes = status.st_size
+            self._stream.add_file(
+                level.prefix + base,
+                metadata,
+                size_bytes,
+                os.read(file, size_bytes) if size_bytes <= _WHOLE_BYTES else _FileReader(file),
+            )
+        finally:
+            os.close(file)
+        return True
+
+
+class _FileReader:
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def read(self, size: int = -1, /) -> bytes:
+        return os.read(self._file, size)
+
+
+def _metadata(status: os.stat_result, xattrs: tuple[tuple[bytes, bytes], ...]) -> Metadata:
+    return Metadata(
+        stat.S_IMODE(status.st_mode),
+        status.st_uid,
+        status.st_gid,
+        status.st_mtime_ns // _SECOND_NS,
+        xattrs,
+    )
