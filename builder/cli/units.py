@@ -1,0 +1,70 @@
+"""Sizes and times as people read them, in Docker's words."""
+
+from __future__ import annotations
+
+_SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY_HOURS = 24
+_WEEK_HOURS = 7 * _DAY_HOURS
+_MONTH_HOURS = 30 * _DAY_HOURS
+_YEAR_HOURS = 365 * _DAY_HOURS
+
+
+def human_size(size_bytes: int) -> str:
+    """Three digits and a decimal unit.
+
+    >>> human_size(7_795_000), human_size(0), human_size(999_999)
+    ('7.8MB', '0B', '1MB')
+    """
+    size = float(size_bytes)
+    for unit in _SIZE_UNITS[:-1]:
+        if size < 999.5:
+            return f"{_three_digits(size)}{unit}"
+        size /= 1000
+    return f"{_three_digits(size)}{_SIZE_UNITS[-1]}"
+
+
+def _three_digits(size: float) -> str:
+    text = f"{size:.3g}"
+    return text if "e" not in text else f"{size:.0f}"
+
+
+def human_duration(seconds: float) -> str:
+    """About how long.
+
+    >>> human_duration(90), human_duration(3 * 86400)
+    ('About a minute', '3 days')
+    """
+    if seconds < 1:
+        return "Less than a second"
+    if seconds < _MINUTE:
+        return _counted(int(seconds), "second")
+    minutes = int(seconds // _MINUTE)
+    if minutes < 60:
+        return "About a minute" if minutes == 1 else f"{minutes} minutes"
+    return _human_hours(int(seconds / _HOUR + 0.5), seconds)
+
+
+def _human_hours(hours: int, seconds: float) -> str:
+    if hours < 2 * _DAY_HOURS:
+        return "About an hour" if hours == 1 else f"{hours} hours"
+    if hours < 2 * _WEEK_HOURS:
+        return f"{hours // _DAY_HOURS} days"
+    if hours < 2 * _MONTH_HOURS:
+        return f"{hours // _WEEK_HOURS} weeks"
+    if hours < 2 * _YEAR_HOURS:
+        return f"{hours // _MONTH_HOURS} months"
+    return f"{int(seconds // _HOUR) // _YEAR_HOURS} years"
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def ago(moment: float | None, *, now: float) -> str:
+    """How long before `now`; "N/A" for an unknown moment."""
+    if moment is None:
+        return "N/A"
+    return f"{human_duration(max(0.0, now - moment))} ago"
