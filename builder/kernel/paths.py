@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 
-from builder.kernel.libc import AT_FDCWD, check, encoded, system_call
+from builder.kernel.libc import AT_FDCWD, SystemCall, check, encoded
 
 _NO_MAGICLINKS = 0x02
 _NO_SYMLINKS = 0x04
@@ -21,7 +21,7 @@ _IN_ROOT = 0x10
 _MAX_LINKS = 40  # the kernel's own limit
 _MAX_RETRIES = 1000
 
-_openat2 = system_call(437, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+_openat2 = SystemCall(437, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
 _has_openat2: bool | None = None
 
 
@@ -46,7 +46,7 @@ def open_beneath(
 
 
 def _open(root_fd: int, path: str | bytes, flags: int, mode: int, resolve: int) -> int:
-    raw = encoded(path) or b""
+    raw = encoded(path)
     if not openat2_works():
         return _Walk(root_fd, resolve).open(raw, flags | os.O_CLOEXEC, mode)
     how = struct.pack("=QQQ", flags | os.O_CLOEXEC, mode if flags & os.O_CREAT else 0, resolve)

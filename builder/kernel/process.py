@@ -1,0 +1,87 @@
+"""What a process sets about itself, and descriptors: prctl(2), close_range(2), sigaction."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from builder.kernel.libc import CFunction, SystemCall, check
+
+SIGKILL = 9
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_KEEPCAPS = 8
+_PR_SET_NO_NEW_PRIVS = 38
+_CLOSE_RANGE_CLOEXEC = 4
+_LAST_SIGNAL = 64
+_SIG_DFL = None
+_SIG_SETMASK = 2
+
+_prctl = CFunction(
+    "prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong
+)
+_signal = CFunction("signal", ctypes.c_int, ctypes.c_void_p)
+_sigprocmask = CFunction("sigprocmask", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+_close_range = SystemCall(436, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
+
+
+def prctl(option: int, *arguments: int) -> int:
+    """Call prctl(2) with numbers as arguments."""
+    padded = (*arguments, 0, 0, 0, 0)[:4]
+    return check(_prctl(option, *padded))
+
+
+def die_with_parent() -> None:
+    """Have SIGKILL sent to this process when the thread that made it ends.
+
+    A change of ids or capabilities, and exec of a set-user-id program, undo it.
+    """
+    prctl(_PR_SET_PDEATHSIG, SIGKILL)
+
+
+def keep_capabilities() -> None:
+    """Let a change of all user ids from 0 to others leave the permitted set as it is."""
+    prctl(_PR_SET_KEEPCAPS, 1)
+
+
+def set_no_new_privileges() -> None:
+    """From now on no exec gives more privileges. Never undone."""
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def set_dumpable(*, dumpable: bool) -> None:
+    """Whether others of the same user may trace this process and open its /proc entries."""
+    prctl(_PR_SET_DUMPABLE, int(dumpable))
+
+
+def reset_signals() -> None:
+    """Default action for each signal, none blocked: handlers and SIG_IGN are inherited by exec."""
+    for number in range(1, _LAST_SIGNAL + 1):
+        _signal(number, _SIG_DFL)  # fails for SIGKILL, SIGSTOP and those the C library keeps
+    check(_sigprocmask(_SIG_SETMASK, bytes(128), None))
+
+
+def close_on_exec_from(first_fd: int) -> None:
+    """Mark every descriptor from `first_fd` on as close-on-exec."""
+    if _close_range(first_fd, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC) == -1:  # before Linux 5.11
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) >= first_fd:
+                _unset_inheritable(int(name))
+
+
+def _unset_inheritable(fd: int) -> None:
+    try:
+        os.set_inheritable(fd, False)  # noqa: FBT003 - its only form
+    except OSError:  # the listing's own
+        return
+
+
+def close_except(kept_fds: set[int], first_fd: int = 3) -> None:
+    """Close every descriptor from `first_fd` on that is not kept."""
+    start = first_fd
+    for fd in sorted(fd for fd in kept_fds if fd >= first_fd):
+        os.closerange(start, fd)
+        start = fd + 1
+    if _close_range(start, 0xFFFFFFFF, 0) == -1:
+        os.closerange(start, os.sysconf("SC_OPEN_MAX"))
