@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from cache.errors import StoreError
@@ -35,18 +35,29 @@ MIGRATIONS: tuple[str, ...] = (
       size_bytes INTEGER NOT NULL,
       PRIMARY KEY (diff_id, variant)
     );
+    -- Directories below snapshots/. A number is never used again.
+    CREATE TABLE trees (
+      tree INTEGER PRIMARY KEY AUTOINCREMENT,
+      boot_id TEXT NOT NULL,          -- of the boot that wrote it, or that checked it last
+      written_at INTEGER NOT NULL
+    );
     CREATE TABLE snapshots (
       chain_id TEXT PRIMARY KEY,
       parent TEXT NOT NULL,           -- chain_id, "" for none
       diff_id TEXT NOT NULL,
       size_bytes INTEGER NOT NULL,    -- of the plain tar
-      dir TEXT NOT NULL,              -- name below snapshots/; stacks of equal layers share it
-      boot_id TEXT NOT NULL,          -- of the boot that wrote it
+      tree INTEGER NOT NULL REFERENCES trees(tree),  -- stacks of equal layers share it
       written_at INTEGER NOT NULL,
       last_used INTEGER NOT NULL
     );
     CREATE INDEX snapshots_diff_id ON snapshots(diff_id);
     CREATE INDEX snapshots_parent ON snapshots(parent);
+    CREATE INDEX snapshots_tree ON snapshots(tree);
+    -- Several layers as one tree of hard links, for stacks too deep for overlayfs.
+    CREATE TABLE merged_trees (
+      chain_id TEXT PRIMARY KEY,      -- of the uppermost layer in it
+      tree INTEGER NOT NULL REFERENCES trees(tree)
+    );
     CREATE TABLE cache_records (
       key TEXT PRIMARY KEY,
       kind TEXT NOT NULL,             -- definition, content
@@ -86,6 +97,7 @@ class Database:
     """Connections to index.sqlite, one a thread; made on first use."""
 
     def __init__(self, state: StateDir) -> None:
+        self._state = state
         self._path = state.database
         self._local = threading.local()
         self._all: list[sqlite3.Connection] = []
@@ -102,16 +114,21 @@ class Database:
         return connection
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: all of the block's changes or none; waits for other writers."""
+    def transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        """A write transaction: all of the block's changes or none; waits for other writers.
+
+        StoreError where the index can't be written to.
+        """
         connection = self.connection()
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        finally:
+            if connection.in_transaction:  # SQLite itself ends it after some errors
+                connection.execute("ROLLBACK")
 
     def close(self) -> None:
         """Close every connection. Idempotent."""
@@ -119,35 +136,49 @@ class Database:
             for connection in self._all:
                 connection.close()
             self._all.clear()
+            self._local = threading.local()
 
     def _open(self) -> sqlite3.Connection:
         try:
             connection = sqlite3.connect(
                 self._path, timeout=60, isolation_level=None, check_same_thread=False
             )
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            _migrate(connection)
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
         except sqlite3.Error as error:
-            raise StoreError(f"{self._path} cannot be used: {error}") from error
+            raise self._unusable(error) from error
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")  # a crash may lose the last changes only
+        if _version(connection) != len(MIGRATIONS):
+            with self._state.lock("database"):  # SQLite doesn't wait when two turn WAL on
+                connection.execute("PRAGMA journal_mode=WAL")
+                _migrate(connection)
+
+    def _unusable(self, error: sqlite3.Error) -> StoreError:
+        return StoreError(
+            f"{self._path} cannot be used: {error}",
+            hint="is the disk full, or the file damaged or not writable for you?",
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == len(MIGRATIONS):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]  # another may have been first
+    version = _version(connection)
     if version > len(MIGRATIONS):
-        connection.execute("ROLLBACK")
         raise StoreError(
             f"the index has version {version}, this pybuild reads {len(MIGRATIONS)}",
             hint="use the pybuild that made it, or another PYBUILD_ROOT",
         )
     for number in range(version, len(MIGRATIONS)):
-        for statement in MIGRATIONS[number].split(";"):
-            if statement.strip():
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={number + 1}")
-    connection.execute("COMMIT")
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {MIGRATIONS[number]} PRAGMA user_version={number + 1}; COMMIT;"
+        )

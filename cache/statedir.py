@@ -5,27 +5,26 @@
       index.sqlite              see cache.database
       blobs/sha256/HEX          manifests, configs, layers as stored
       snapshots/N/fs            a layer's own tree: an overlay upperdir; N is short on purpose
+      snapshots/0/fs            an empty directory
       containers/ID/            what belongs to one container
       volumes/NAME/             a volume's files; made when the first one is
       cachemounts/HEX/          RUN --mount=type=cache, by hash of their id
       seccomp/HEX.bpf           compiled filters
       locks/HEX                 flock files, one a contended key
-      tmp/OWNER/                everything unfinished of one process; OWNER/lock is flocked while it lives
+      tmp/OWNER/                all unfinished of one process; it holds a lock on OWNER/lock
 
 Whatever stands in tmp/ without a locked owner belongs to a dead process and is swept at start.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import secrets
-import shutil
-import stat
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 
 from cache.digest import Digest, hex_of
@@ -41,7 +40,7 @@ class StateDir:
         self.root_dir = root_dir
         self._owner_dir: str | None = None
         self._owner_lock: int | None = None
-        self._scratch_count = 0
+        self._guard = threading.Lock()
         try:
             self._make()
         except OSError as error:
@@ -60,7 +59,7 @@ class StateDir:
             os.chmod(self.root_dir, 0o700)
             for name in (
                 "blobs/sha256",
-                "snapshots",
+                "snapshots/0/fs",
                 "containers",
                 "cachemounts",
                 "seccomp",
@@ -92,6 +91,15 @@ class StateDir:
     def snapshots_dir(self) -> str:
         return os.path.join(self.root_dir, "snapshots")
 
+    def tree(self, number: int) -> str:
+        """The directory of a committed tree; what overlayfs gets is `fs` in it."""
+        return os.path.join(self.root_dir, "snapshots", str(number))
+
+    @property
+    def empty_dir(self) -> str:
+        """A directory with nothing in it, never written to."""
+        return os.path.join(self.root_dir, "snapshots", "0", "fs")
+
     @property
     def containers_dir(self) -> str:
         return os.path.join(self.root_dir, "containers")
@@ -120,28 +128,45 @@ class StateDir:
         os.mkdir(path, 0o700)
         return path
 
+    @property
+    def owner(self) -> str:
+        """This process's name in the store: that of its locked directory in tmp/."""
+        return os.path.basename(self._own())
+
+    def is_alive(self, owner: str) -> bool:
+        """Whether the process of this name still runs."""
+        owner_dir = os.path.join(self.root_dir, "tmp", owner)
+        if owner_dir == self._owner_dir:
+            return True
+        try:
+            lock_fd = os.open(os.path.join(owner_dir, "lock"), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _try_lock(lock_fd)
+        finally:
+            os.close(lock_fd)
+
     def _own(self) -> str:
-        if self._owner_dir is None:
-            self._owner_dir, self._owner_lock = self._claim()
-        return self._owner_dir
+        with self._guard:
+            if self._owner_dir is None:
+                self._owner_dir, self._owner_lock = self._claim()
+            return self._owner_dir
 
     def _claim(self) -> tuple[str, int]:
         while True:
             owner_dir = os.path.join(self.root_dir, "tmp", f"{os.getpid()}-{secrets.token_hex(4)}")
-            try:
+            with suppress(FileNotFoundError):  # swept between mkdir and open
                 os.mkdir(owner_dir, 0o700)
-                lock_fd = os.open(
-                    os.path.join(owner_dir, "lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
-                )
-                fcntl.flock(lock_fd, fcntl.LOCK_EX)
-                if os.path.exists(os.path.join(owner_dir, "lock")):
+                lock_path = os.path.join(owner_dir, "lock")
+                lock_fd = os.open(lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                fcntl.flock(lock_fd, fcntl.LOCK_EX)  # waits for a sweeper, who holds it to the end
+                if _names(lock_path, lock_fd):
                     return owner_dir, lock_fd
-                os.close(lock_fd)  # swept between mkdir and flock
-            except FileNotFoundError:
-                continue
+                os.close(lock_fd)
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
+    def lock(self, name: str) -> Generator[None, None, None]:
         """Hold the store-wide lock `name`; waits for another process or thread that has it.
 
         Ends with the process, however it ends.
@@ -157,21 +182,24 @@ class StateDir:
     def _acquire(self, path: str) -> int:
         while True:
             lock_fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock_fd, fcntl.LOCK_EX)
             try:
-                if os.stat(path).st_ino == os.fstat(lock_fd).st_ino:
+                fcntl.flock(lock_fd, fcntl.LOCK_EX)
+                if _names(path, lock_fd):
                     return lock_fd
-            except FileNotFoundError:
-                pass
+            except BaseException:
+                os.close(lock_fd)
+                raise
             os.close(lock_fd)
 
-    def sweep(self) -> None:
-        """Remove what dead processes left in tmp/. Cheap when there is nothing."""
+    def sweep(self) -> bool:
+        """Remove what dead processes left in tmp/; whether there was anything. Cheap if not."""
         tmp_dir = os.path.join(self.root_dir, "tmp")
+        swept = False
         for name in os.listdir(tmp_dir):
             owner_dir = os.path.join(tmp_dir, name)
-            if owner_dir != self._owner_dir and _is_orphaned(owner_dir):
-                remove_tree(owner_dir)
+            if owner_dir != self._owner_dir:
+                swept |= _sweep(owner_dir)
+        return swept
 
     def close(self) -> None:
         """Remove this process's scratch directories and give up its place in tmp/. Idempotent."""
@@ -183,27 +211,42 @@ class StateDir:
             self._owner_lock = None
 
 
-def _is_orphaned(owner_dir: str) -> bool:
+def _sweep(owner_dir: str) -> bool:
     try:
         lock_fd = os.open(os.path.join(owner_dir, "lock"), os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         # being made (mkdir, then the lock file) or half removed: only an old one is orphaned
-        try:
-            return time.time() - os.stat(owner_dir).st_mtime > 60
-        except FileNotFoundError:
-            return False
-    try:
-        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        with suppress(FileNotFoundError):
+            if time.time() - os.stat(owner_dir).st_mtime > 60:
+                remove_tree(owner_dir)
+                return True
         return False
+    try:
+        if not _try_lock(lock_fd):
+            return False
+        remove_tree(owner_dir)
     finally:
         os.close(lock_fd)
     return True
 
 
-def write_atomically(
-    path: str, content: bytes, *, mode: int = 0o600, durable: bool = True
-) -> None:
+def _try_lock(lock_fd: int) -> bool:
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _names(path: str, fd: int) -> bool:
+    """Whether `path` is still the open file: it may have been removed while one waited."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def write_atomically(path: str, content: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
     """Readers of `path` see the old content or the new; both survive a crash.
 
     Not `durable`: what is written may be lost with the machine's power, for what a boot outdates.
@@ -223,27 +266,64 @@ def write_atomically(
 
 
 def remove_tree(path: str) -> None:
-    """Remove a tree of ours, whatever modes its directories have. A missing one is no error."""
+    """Remove a tree of ours, whatever modes its directories have. A missing one is no error.
 
-    def retry(
-        function: object, failed_path: str, exc_info: tuple[type, BaseException, object]
-    ) -> None:
-        error = exc_info[1]
-        if isinstance(error, FileNotFoundError):
-            return
-        if not isinstance(error, PermissionError):
-            raise error
-        parent = os.path.dirname(failed_path)
-        for directory in (parent, failed_path):
-            if stat.S_ISDIR(os.lstat(directory).st_mode):
-                os.chmod(directory, 0o700)
-        if os.path.isdir(failed_path) and not os.path.islink(failed_path):
-            remove_tree(failed_path)
-        else:
-            os.unlink(failed_path)
-
+    However deep it is: each directory found is first moved up to the top, so that no path gets
+    long and two descriptors do.
+    """
     try:
-        shutil.rmtree(path, onerror=retry)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
+        top = _open_dir(path, None)
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        os.unlink(path)
+        return
+    try:
+        waiting = _strip(top, top)
+        while waiting:
+            name = waiting.pop()
+            directory = _open_dir(name, top)
+            try:
+                waiting += _strip(directory, top)
+            finally:
+                os.close(directory)
+            os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+    os.rmdir(path)
+
+
+def _open_dir(name: str, dir_fd: int | None) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(name, flags, dir_fd=dir_fd)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=dir_fd)
+        return os.open(name, flags, dir_fd=dir_fd)
+
+
+def _strip(directory: int, top: int) -> list[str]:
+    """Remove a directory's files and move its directories into `top`; their names there."""
+    with suppress(PermissionError):  # not its owner, but perhaps allowed all the same
+        os.fchmod(directory, 0o700)
+    with os.scandir(directory) as scan:
+        entries = list(scan)
+    directories: list[str] = []
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.name, dir_fd=directory)
+        elif directory == top:
+            directories.append(entry.name)
+        else:
+            directories.append(_lift(entry.name, directory, top))
+    return directories
+
+
+def _lift(name: str, directory: int, top: int) -> str:
+    lifted = f"{name[:64]}.{secrets.token_hex(8)}"
+    try:
+        os.rename(name, lifted, src_dir_fd=directory, dst_dir_fd=top)
+    except PermissionError:  # moving a directory writes its ".."
+        os.chmod(name, 0o700, dir_fd=directory)
+        os.rename(name, lifted, src_dir_fd=directory, dst_dir_fd=top)
+    return lifted

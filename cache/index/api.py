@@ -23,7 +23,7 @@ class CacheRecord:
 
 
 class CacheIndex(Protocol):
-    """Safe from several threads and processes; `record` is atomic, a later record replaces an earlier one."""
+    """Safe from several threads and processes; `record` is atomic and replaces earlier ones."""
 
     def lookup(self, key: CacheKey) -> CacheRecord | None: ...
 
