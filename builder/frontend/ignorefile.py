@@ -10,9 +10,10 @@ the exception was never asked, and it does not match the file.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, assert_never
 
 from builder.errors import SourceError
 from builder.frontend.pathpattern import GO_SPACE, Kind, PathPattern, clean_path
@@ -189,13 +190,15 @@ class _Directory:
 
 
 _Candidates = dict[str, list[int]]  # literal head → indexes of patterns
+_GRAM = 3
 
 
 class _PatternIndex:
     """Finds the patterns that match a path without asking most of them.
 
-    A pattern is filed under what its matches' last component must be, end with or begin with, and
-    there under the literal directory that it starts with.
+    Each pattern is filed under one thing that its matches must show: all of their last component,
+    the end of it, or a few characters anywhere; whichever the fewest patterns ask for. There it is
+    filed under the literal directory that it starts with.
     """
 
     def __init__(self, patterns: Sequence[PathPattern]) -> None:
@@ -203,46 +206,73 @@ class _PatternIndex:
         self._exact: dict[str, list[int]] = {}
         self._names: dict[str, _Candidates] = {}
         self._suffixes: dict[int, dict[str, _Candidates]] = {}
-        self._prefixes: dict[int, dict[str, _Candidates]] = {}
+        self._grams: dict[int, dict[str, _Candidates]] = {}
         self._others: _Candidates = {}
+        signs = [_signs(pattern) for pattern in patterns]
+        counts = Counter(sign for several in signs for sign in several)
         for i, pattern in enumerate(patterns):
             if pattern.kind is Kind.EXACT:
                 self._exact.setdefault(pattern.text, []).append(i)
-            else:
-                self._candidates(pattern).setdefault(pattern.literal_head, []).append(i)
+                continue
+            rarest = min(signs[i], key=counts.__getitem__, default=None)
+            self._file_under(rarest).setdefault(pattern.literal_head, []).append(i)
         self.heads = frozenset(
             one.literal_head for one in patterns if one.kind is not Kind.EXACT and one.literal_head
         )
 
-    def _candidates(self, pattern: PathPattern) -> _Candidates:
-        tail = pattern.literal_tail
-        if tail and tail == pattern.last_component:
-            return self._names.setdefault(tail, {})
-        if tail:
-            return self._suffixes.setdefault(len(tail), {}).setdefault(tail, {})
-        start = pattern.literal_start
-        if start:
-            return self._prefixes.setdefault(len(start), {}).setdefault(start, {})
-        return self._others
+    def _file_under(self, sign: _Sign | None) -> _Candidates:
+        match sign:
+            case None:
+                return self._others
+            case ("name", text):
+                return self._names.setdefault(text, {})
+            case ("suffix", text):
+                return self._suffixes.setdefault(len(text), {}).setdefault(text, {})
+            case ("gram", text):
+                return self._grams.setdefault(len(text), {}).setdefault(text, {})
+            case _:
+                assert_never(sign)
 
     def matching(self, path: str, name: str, heads: tuple[str, ...]) -> set[int]:
         """Indexes of all patterns that match `path`; `heads` are its literal ancestors, and ""."""
+        patterns = self._patterns
         found = set(self._exact.get(path, ()))
-        groups = [self._others]
+        for group in self._groups(path, name):
+            for head in heads:
+                for i in group.get(head, ()):
+                    if patterns[i].matches(path):
+                        found.add(i)
+        return found
+
+    def _groups(self, path: str, name: str) -> list[_Candidates]:
+        groups = [self._others] if self._others else []
         if name in self._names:
             groups.append(self._names[name])
         for length, by_text in self._suffixes.items():
             group = by_text.get(name[-length:])
             if group is not None:
                 groups.append(group)
-        for length, by_text in self._prefixes.items():
-            group = by_text.get(name[:length])
-            if group is not None:
-                groups.append(group)
-        patterns = self._patterns
-        for group in groups:
-            for head in heads:
-                for i in group.get(head, ()):
-                    if patterns[i].matches(path):
-                        found.add(i)
-        return found
+        for length, by_text in self._grams.items():
+            grams = {path[i : i + length] for i in range(len(path) - length + 1)}
+            groups.extend(by_text[gram] for gram in grams & by_text.keys())
+        return groups
+
+
+_Sign = tuple[Literal["name", "suffix", "gram"], str]
+
+
+def _signs(pattern: PathPattern) -> list[_Sign]:
+    """What can be looked for in place of asking `pattern`, the cheapest to look for first."""
+    if pattern.kind in {Kind.EXACT, Kind.PREFIX}:
+        return []  # a prefix's literal head says as much
+    signs: list[_Sign] = []
+    tail = pattern.literal_tail
+    if tail and tail == pattern.last_component:
+        signs.append(("name", tail))
+    elif tail:
+        signs.append(("suffix", tail))
+    for run in pattern.literal_runs:
+        length = min(_GRAM, len(run))
+        grams = {run[i : i + length] for i in range(len(run) - length + 1)}
+        signs.extend(("gram", gram) for gram in sorted(grams))
+    return signs

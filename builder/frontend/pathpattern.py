@@ -24,6 +24,7 @@ GO_SPACE = (
 """What Go's strings.TrimSpace takes away; Python's strip() takes more."""
 
 _SPECIAL = re.compile(r"[*?\[\]^\\]")
+_NOT_LITERAL = re.compile(r"\*\*/?|[*?\]^]|\\.?")
 _META = frozenset(".+()|{}$")
 _PERL_CLASSES = frozenset("dDsSwW")
 _CONTROLS = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -106,11 +107,11 @@ class PathPattern:
         return self.text[start:].rpartition("/")[2]
 
     @cached_property
-    def literal_start(self) -> str:
-        """Text without wildcards that the last component of every match begins with; may be ""."""
-        component = self.last_component or ""
-        special = _SPECIAL.search(component)
-        return component if special is None else component[: special.start()]
+    def literal_runs(self) -> tuple[str, ...]:
+        """Texts that every match holds somewhere."""
+        before, _, rest = self.text.partition("[")
+        after = rest.rpartition("]")[2]
+        return tuple(run for run in _NOT_LITERAL.split(f"{before}*{after}") if run)
 
     @cached_property
     def last_component(self) -> str | None:

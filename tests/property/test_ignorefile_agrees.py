@@ -35,7 +35,7 @@ def clean(text):
 def usable(text):
     _, cleaned = clean(text)
     # The plain matcher knows neither anchors nor a pattern that names nothing.
-    return cleaned not in {"", "/"} and not text.startswith(("!/", "//"))
+    return cleaned not in {"", "/"} and not text.startswith(("!/", "!.", "//"))
 
 
 def match_here(pattern, path):
