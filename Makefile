@@ -4,6 +4,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# The folder that holds conformance/ and bench/, which are no part of this repository.
+SHARED := $(or $(PYBUILD_SHARED),../shared)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format conformance bench clean
@@ -33,7 +35,7 @@ format: $(VENV)/installed-test
 
 conformance: $(VENV)/installed-test
 	@bash .ci/packages conformance
-	@$(BIN)/python tests/conformance/run.py $(CASES)
+	@$(BIN)/python $(SHARED)/conformance/run.py --builder pybuild --command $(CURDIR)/$(BIN)/pybuild $(CASES)
 
 bench: $(VENV)/installed-test
 	@bash .ci/packages bench

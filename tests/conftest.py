@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+from support.debian import write_debian_tar
 from support.leaks import adopt_orphans, leaks_since, traces
-from support.needs import lacking, promised
+from support.needs import lacking, promised, scratch_parent
 from support.pybuild import Pybuild, pybuild_of
-from support.users import current_person, ordinary_person
+from support.real import RealImages
+from support.users import Person, current_person, ordinary_person
 
 KINDS = {"root": ("root", "namespaces"), "rootless": ("subids",)}
 """Who calls pybuild → what that needs of the machine."""
@@ -40,7 +44,11 @@ def require_kind(kind: str) -> None:
         require(need)
 
 
-@pytest.fixture(params=list(KINDS))
+def person_of(kind: str) -> Person:
+    return current_person() if kind == "root" else ordinary_person()
+
+
+@pytest.fixture(scope="session", params=list(KINDS))
 def kind(request: pytest.FixtureRequest) -> str:
     """Who calls pybuild: "root" or "rootless"."""
     require_kind(request.param)
@@ -50,13 +58,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def new_pybuild(kind: str) -> Iterator[Callable[[], Pybuild]]:
     """Makes callers with a store each; all are checked for leftovers in the end."""
-    user = current_person() if kind == "root" else ordinary_person()
     before = traces()
     with ExitStack() as stack:
         made: list[Pybuild] = []
 
         def make() -> Pybuild:
-            made.append(stack.enter_context(pybuild_of(user)))
+            made.append(stack.enter_context(pybuild_of(person_of(kind))))
             return made[-1]
 
         yield make
@@ -68,6 +75,23 @@ def new_pybuild(kind: str) -> Iterator[Callable[[], Pybuild]]:
 def pybuild(new_pybuild: Callable[[], Pybuild]) -> Pybuild:
     """`pybuild` with a store of its own, as root and as an ordinary user."""
     return new_pybuild()
+
+
+@pytest.fixture(scope="session")
+def debian_tar() -> Iterator[Path]:
+    """A minimal Debian's root filesystem."""
+    for need in ("debian", "mmdebstrap"):
+        require(need)
+    with tempfile.TemporaryDirectory(prefix="pybuild-debian-", dir=scratch_parent()) as folder:
+        Path(folder).chmod(0o755)
+        yield write_debian_tar(Path(folder) / "debian.tar")
+
+
+@pytest.fixture(scope="session")
+def real_images(kind: str, debian_tar: Path) -> Iterator[RealImages]:
+    """Images of real software in one store, built when a test asks for them."""
+    with pybuild_of(person_of(kind)) as pybuild:
+        yield RealImages(pybuild, debian_tar)
 
 
 @pytest.fixture(autouse=True)

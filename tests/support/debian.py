@@ -1,0 +1,21 @@
+"""A Debian root filesystem, from this machine's own package mirror."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from support.commands import run
+
+SUITE = "bookworm"
+
+
+def write_debian_tar(path: Path) -> Path:
+    """A minimal Debian as a tar in `path`, by mmdebstrap. PYBUILD_TEST_DEBIAN names a ready one."""
+    ready = os.environ.get("PYBUILD_TEST_DEBIAN")
+    if ready:
+        return Path(ready)
+    mode = "root" if os.geteuid() == 0 else "unshare"
+    run(["mmdebstrap", f"--mode={mode}", "--variant=minbase", SUITE, path]).ok()
+    path.chmod(0o644)
+    return path
