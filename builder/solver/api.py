@@ -1,4 +1,4 @@
-"""What the solver needs of the outside: a worker that does steps and knows their inputs' content."""
+"""What the solver needs of the outside: a worker that does steps and knows their inputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from builder.graph.model import Vertex
-from cache.descriptor import ChainId, Layer, chain_id
+from cache.descriptor import ChainId, chain_id, chain_ids
 from cache.digest import Digest
 
 
@@ -24,7 +24,13 @@ class Result:
 
     @property
     def chain(self) -> ChainId:
+        """The name of the stack; EMPTY_CHAIN for none."""
         return chain_id(self.diff_ids)
+
+    @property
+    def chains(self) -> tuple[ChainId, ...]:
+        """The names of the stack's prefixes, base first."""
+        return chain_ids(self.diff_ids)
 
 
 class Worker(Protocol):
@@ -49,15 +55,11 @@ class Worker(Protocol):
         ...
 
     def has(self, result: Result) -> bool:
-        """Whether all of the result's layers are in the store; if so, they stay while this build runs."""
+        """Whether all of the result's layers are in the store; if so, they stay for this build."""
         ...
 
     def restack(self, base: Result, diff_id: Digest) -> Result | None:
         """Put a layer that is in the store on another base; None where it isn't there."""
-        ...
-
-    def layers(self, result: Result) -> tuple[Layer, ...]:
-        """The stack with sizes."""
         ...
 
     def cancel(self) -> None:

@@ -1,4 +1,4 @@
-"""Which step may start next: a state machine over the graph, without threads and without effects."""
+"""Which step may start next: a state machine over the graph; no threads, no effects."""
 
 from __future__ import annotations
 

@@ -43,6 +43,7 @@ class SnapshotInfo:
     diff_id: Digest
     size_bytes: int  # of the layer's plain tar
     diff_dir: str  # absolute path of the layer's own tree (an overlay upperdir)
+    written_at: int = 0  # seconds since the epoch; of the first time that this chain was committed
 
 
 class Snapshotter(Protocol):

@@ -1,0 +1,204 @@
+"""`pybuild build`, the default command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TypedDict, Unpack
+
+import click
+
+from builder.cli import build_options as options
+from builder.cli.render.choose import renderer_for
+from builder.commands.build import BuildRequest, BuiltImage, OutputSpec, build
+from builder.errors import UsageError
+from builder.frontend.plan import FrontendOptions
+from builder.image.platform import host_platform, parse_platform
+from builder.settings import settings_from
+from builder.wiring import open_engine
+from builder.worker.contexts import BuildContexts, open_contexts
+
+
+class Arguments(TypedDict):
+    """The command's options as click hands them over."""
+
+    context: str
+    tags: tuple[str, ...]
+    file: str | None
+    build_args: tuple[str, ...]
+    target: str
+    no_cache: bool
+    no_cache_filter: tuple[str, ...]
+    platform: str | None
+    build_contexts: tuple[str, ...]
+    labels: tuple[str, ...]
+    network: str
+    outputs: tuple[str, ...]
+    progress: str
+    iidfile: str | None
+    metadata_file: str | None
+    quiet: bool
+    secrets: tuple[str, ...]
+    ssh: tuple[str, ...]
+    add_hosts: tuple[str, ...]
+    shm_size: str | None
+    ulimits: tuple[str, ...]
+    allow: tuple[str, ...]
+    call: str
+    check: bool
+    format: str
+    pull: bool
+    load: bool
+
+
+@click.command()
+@click.argument("context", metavar="CONTEXT")
+@click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name of the image.")
+@click.option("-f", "--file", metavar="FILE", help="Dockerfile (default: CONTEXT/Dockerfile; - is stdin).")
+@click.option("--build-arg", "build_args", multiple=True, metavar="K[=V]", help="Value of an ARG; K alone takes the environment's.")
+@click.option("--target", default="", metavar="STAGE", help="Build this stage, by name or number.")
+@click.option("--no-cache", is_flag=True, help="Run every step.")
+@click.option("--no-cache-filter", multiple=True, metavar="STAGE", help="Run every step of these stages.")
+@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Platform of the image.")
+@click.option("--build-context", "build_contexts", multiple=True, metavar="NAME=PLACE", help="DIR, oci-layout://DIR[:TAG] or docker-image://IMAGE under NAME.")
+@click.option("--label", "labels", multiple=True, metavar="K=V", help="Label of the image.")
+@click.option("--network", default="default", metavar="default|host|none", help="Network of RUN steps (default: the host's).")
+@click.option("-o", "--output", "outputs", multiple=True, metavar="type=T,dest=D", help="Write the image: type oci, docker, tar or local; compression=gzip|zstd|uncompressed.")
+@click.option("--progress", default="auto", envvar="BUILDKIT_PROGRESS", type=click.Choice(["auto", "plain", "tty", "quiet", "rawjson"]), help="How progress is shown, on stderr.")
+@click.option("--iidfile", metavar="FILE", help="Write the image id there.")
+@click.option("--metadata-file", metavar="FILE", help="Write the image's digests and names there, as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the image id alone.")
+@click.option("--secret", "secrets", multiple=True, metavar="id=ID[,src=FILE|,env=VAR]", help="A secret for RUN --mount=type=secret.")
+@click.option("--ssh", multiple=True, metavar="default|ID[=SOCKET]", help="An ssh agent for RUN --mount=type=ssh.")
+@click.option("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="A line of /etc/hosts in RUN steps.")
+@click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in RUN steps (64m).")
+@click.option("--ulimit", "ulimits", multiple=True, metavar="NAME=SOFT[:HARD]", help="A resource limit of RUN steps.")
+@click.option("--allow", multiple=True, metavar="ENTITLEMENT", help="security.insecure or network.host.")
+@click.option("--call", default="build", metavar="build|check|outline|targets", help="Tell about the Dockerfile instead of building it.")
+@click.option("--check", is_flag=True, help="Short for --call=check.")
+@click.option("--format", default="text", type=click.Choice(["text", "json"]), help="Of what --call prints.")
+@click.option("--pull", is_flag=True, hidden=True)
+@click.option("--load", is_flag=True, hidden=True, help="Images are always kept in the store.")
+def command(**arguments: Unpack[Arguments]) -> int:
+    """Build an image from a Dockerfile and the files in CONTEXT.
+
+    CONTEXT is a directory, a tar archive, or - for a tar archive or a Dockerfile on stdin.
+    """  # fmt: skip
+    if arguments["pull"]:
+        raise UsageError(
+            "--pull: images can't be pulled from a registry by this version",
+            hint="leave --pull out; the base comes from the store or from --build-context",
+        )
+    with ExitStack() as stack:
+        contexts = stack.enter_context(
+            open_contexts(
+                arguments["context"],
+                file=arguments["file"],
+                named=options.key_values(arguments["build_contexts"], "build-context", None),
+            )
+        )
+        call = "check" if arguments["check"] else arguments["call"]
+        if call != "build":
+            from builder.cli.build_call import call_frontend
+
+            return call_frontend(call, arguments["format"], contexts, frontend_options(arguments, contexts))
+        return _build(arguments, contexts)
+
+
+def _build(arguments: Arguments, contexts: BuildContexts) -> int:
+    quiet = arguments["quiet"] or arguments["progress"] == "quiet"
+    progress = "quiet" if quiet else arguments["progress"]
+    request = BuildRequest(
+        dockerfile=contexts.dockerfile,
+        contexts=contexts,
+        options=frontend_options(arguments, contexts),
+        tags=arguments["tags"],
+        outputs=tuple(options.output_spec(text) for text in arguments["outputs"]),
+        secrets=options.secrets_of(arguments["secrets"], os.environ),
+        ssh=options.ssh_of(arguments["ssh"], os.environ),
+    )
+    renderer = renderer_for(progress, sys.stderr)
+    settings = settings_from(os.environ, euid=os.geteuid())
+    try:
+        with open_engine(settings, emit=renderer) as engine:
+            built = build(engine, request)
+    finally:
+        renderer.close()
+    _tell(arguments, built, quiet=quiet, outputs=request.outputs)
+    return 0
+
+
+def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendOptions:
+    """What the command line says about the meaning of the Dockerfile."""
+    network = arguments["network"]
+    if network not in {"default", "host", "none"}:
+        raise UsageError(f'--network "{network}" is not known', hint="one of default, host, none")
+    shm_size = arguments["shm_size"]
+    return FrontendOptions(
+        build_args=options.key_values(arguments["build_args"], "build-arg", os.environ),
+        target=arguments["target"],
+        labels=options.key_values(arguments["labels"], "label", None),
+        platform=parse_platform(arguments["platform"]) if arguments["platform"] else None,
+        build_platform=host_platform(),
+        directory_contexts=contexts.directory_names,
+        image_contexts=contexts.images,
+        network=network,
+        no_cache=arguments["no_cache"],
+        no_cache_filter=frozenset(
+            name for text in arguments["no_cache_filter"] for name in text.split(",")
+        ),
+        extra_hosts=options.hosts_of(arguments["add_hosts"]),
+        shm_size_bytes=options.size_in_bytes(shm_size, "shm-size") if shm_size else 0,
+        ulimits=options.ulimits_of(arguments["ulimits"]),
+        allow=frozenset(arguments["allow"]),
+        epoch=_epoch(os.environ),
+    )
+
+
+def _epoch(environment: Mapping[str, str]) -> int | None:
+    text = environment.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    if not text.isdecimal():
+        raise UsageError(
+            f'SOURCE_DATE_EPOCH "{text}" is not a number', hint="seconds since 1970-01-01"
+        )
+    return int(text)
+
+
+def _tell(
+    arguments: Arguments, built: BuiltImage, *, quiet: bool, outputs: tuple[OutputSpec, ...]
+) -> None:
+    image_id = built.image.image_id
+    if arguments["iidfile"]:
+        with open(arguments["iidfile"], "w", encoding="ascii") as file:
+            file.write(image_id)
+    if arguments["metadata_file"]:
+        _write_metadata(arguments["metadata_file"], arguments["tags"], built)
+    if any(output.dest == "-" for output in outputs):
+        return  # stdout is the archive's
+    if quiet:
+        click.echo(image_id)
+        return
+    click.echo(f"image {image_id}", err=True)
+    for tag in arguments["tags"]:
+        click.echo(f"tagged {tag}", err=True)
+    for exported in built.exported:
+        if exported.dest:
+            click.echo(f"wrote {exported.dest}", err=True)
+
+
+def _write_metadata(path: str, tags: tuple[str, ...], built: BuiltImage) -> None:
+    import json
+
+    digest = next((item.digest for item in built.exported if item.digest), "")
+    metadata = {"containerimage.config.digest": built.image.image_id}
+    if digest:
+        metadata["containerimage.digest"] = digest
+    if tags:
+        metadata["image.name"] = ",".join(tags)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(metadata, file, indent=2)
+        file.write("\n")

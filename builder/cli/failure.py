@@ -1,0 +1,95 @@
+"""Errors as people read them, on stderr: what, where, what to do. The only place that prints them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from builder.errors import (
+    EXIT_BUG,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    ProcessFailedError,
+    SourceError,
+)
+from builder.location import Span
+from cache.errors import PybuildError
+
+CONTEXT_LINES = 2
+"""Lines shown before and after the ones that an error is about."""
+
+
+def report(error: BaseException) -> int:
+    """Print `error` and give the process's exit status."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else EXIT_FAILED
+    if isinstance(error, KeyboardInterrupt):
+        sys.stderr.write("\ninterrupted\n")
+        return EXIT_INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        _silence_stdout()
+        return EXIT_FAILED
+    if isinstance(error, PybuildError):
+        sys.stderr.write(text_of(error))
+        if os.environ.get("PYBUILD_DEBUG"):
+            traceback.print_exception(error)
+        return error.exit_status
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"ERROR: {where}{error.strerror}\n")
+        if os.environ.get("PYBUILD_DEBUG"):
+            traceback.print_exception(error)
+        return EXIT_FAILED
+    return _report_bug(error)
+
+
+def text_of(error: PybuildError) -> str:
+    """The error's text, as printed: the output's end, the message, the lines, the hint."""
+    parts: list[str] = []
+    if isinstance(error, ProcessFailedError) and error.output_tail:
+        parts += ["------", *(f" > {line}" for line in error.output_tail), "------"]
+    parts.append(f"ERROR: {error.message}")
+    if isinstance(error, SourceError) and error.span is not None:
+        parts += quoted_lines(error.span)
+    if error.hint:
+        parts.append(f"hint: {error.hint}")
+    return "\n".join(parts) + "\n"
+
+
+def quoted_lines(span: Span) -> list[str]:
+    """The lines of `span` among their neighbours, marked, as BuildKit shows them."""
+    lines = span.source.text.splitlines()
+    first = max(1, span.first_line - CONTEXT_LINES)
+    last = min(len(lines), span.last_line + CONTEXT_LINES)
+    rule = "-" * 20
+    column = f":{span.column}" if span.column else ""
+    shown = [f"{span.source.name}:{span.first_line}{column}", rule]
+    for number in range(first, last + 1):
+        mark = ">>>" if span.first_line <= number <= span.last_line else "   "
+        shown.append(f"{number:4} | {mark} {lines[number - 1]}".rstrip())
+        if number == span.first_line and span.column and span.width:
+            shown.append(" " * (10 + span.column) + "^" * span.width)
+    shown.append(rule)
+    return shown
+
+
+def _report_bug(error: BaseException) -> int:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="pybuild-bug-", suffix=".txt", delete=False
+    ) as file:
+        traceback.print_exception(error, file=file)
+    sys.stderr.write(
+        f"ERROR: internal error: {type(error).__name__}: {error}\n"
+        f"hint: this is a bug in pybuild; its traceback is in {file.name}\n"
+    )
+    if os.environ.get("PYBUILD_DEBUG"):
+        traceback.print_exception(error)
+    return EXIT_BUG
+
+
+def _silence_stdout() -> None:
+    """Whoever read our output has gone: let the interpreter's last flush not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,50 @@
+"""The entry point: finds the command, runs it, turns errors into text and an exit status.
+
+`build` is the default: `pybuild -t app .` is `pybuild build -t app .`. A command's module is
+imported only when it is called, so that short commands stay short.
+"""
+
+from __future__ import annotations
+
+import sys
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "build": ("builder.cli.build", "Build an image from a Dockerfile (the default command)"),
+    "run": ("builder.cli.run", "Run a command in a new container"),
+    "commit": ("builder.cli.commit", "Make an image from a container's changes"),
+    "ps": ("builder.cli.ps", "List containers"),
+    "rm": ("builder.cli.rm", "Remove containers"),
+    "diff": ("builder.cli.diff", "Show what a container changed in its file system"),
+    "images": ("builder.cli.images", "List images"),
+    "inspect": ("builder.cli.inspect", "Show all about an image or a container as JSON"),
+    "history": ("builder.cli.history", "Show the steps that made an image"),
+    "tag": ("builder.cli.tag", "Give an image another name"),
+    "rmi": ("builder.cli.rmi", "Remove images"),
+    "save": ("builder.cli.save", "Write images to an archive"),
+    "load": ("builder.cli.load", "Take images from an archive"),
+    "import": ("builder.cli.import_", "Make an image from a root file system's tar"),
+    "bootstrap": ("builder.cli.bootstrap", "Make a base image from this machine's own programs"),
+}
+"""Command → its module and its line in the help; the module has a click command `command`."""
+
+
+def main() -> None:
+    """The console script."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:  # before anything is imported: scripts ask for it often
+        sys.stdout.write(f"pybuild {version()}\n")
+        return
+    from builder.cli.entry import run
+
+    sys.exit(run(arguments))
+
+
+def version() -> str:
+    """The installed package's version."""
+    from importlib.metadata import version as installed_version
+
+    return installed_version("pybuild")
+
+
+if __name__ == "__main__":
+    main()

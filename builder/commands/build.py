@@ -1,0 +1,157 @@
+"""Build: Dockerfile text to a stored image; each line of `build` is a folder of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from builder.engine import Engine
+from builder.errors import UsageError
+from builder.events import Warned
+from builder.export.api import Compression, Exported, ExportRequest
+from builder.frontend.lower import plan
+from builder.frontend.plan import CheckWarning, FrontendOptions, Plan
+from builder.image.assemble import assemble, seconds_of
+from builder.image.model import ImageConfig, StoredImage
+from builder.image.reference import parse_reference
+from builder.location import SourceFile
+from builder.solver.api import Result
+from builder.solver.solve import Solving, solve
+from builder.worker.contexts import BuildContexts
+from builder.worker.image_step import StoreResolver
+from builder.worker.local import LocalWorker, StepInputs
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """One `--output`."""
+
+    kind: str  # oci, docker, tar, local, image
+    dest: str = ""
+    names: tuple[str, ...] = ()  # as given; normalised here
+    compression: Compression | None = None
+    compression_level: int | None = None
+    force_compression: bool = False
+    annotations: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """All that a build is asked for."""
+
+    dockerfile: SourceFile
+    contexts: BuildContexts
+    options: FrontendOptions
+    tags: tuple[str, ...] = ()
+    outputs: tuple[OutputSpec, ...] = ()
+    secrets: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    ssh: Mapping[str, str] = field(default_factory=dict[str, str])  # id → socket
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltImage:
+    """What a build gave."""
+
+    image: StoredImage
+    exported: tuple[Exported, ...]
+    warnings: tuple[CheckWarning, ...]
+
+
+def build(engine: Engine, request: BuildRequest) -> BuiltImage:
+    """Turn Dockerfile text into a stored image, tag it and export it."""
+    tags = tuple(parse_reference(tag).normal for tag in request.tags)  # wrong ones fail early
+    with engine.leases.hold() as lease:
+        resolver = StoreResolver.of(engine_parts(engine), lease=lease)
+        planned = plan(request.dockerfile, request.options, resolver)
+        announce(engine, planned)
+        inputs = StepInputs(
+            contexts=request.contexts, secrets=request.secrets, ssh=request.ssh
+        )
+        with LocalWorker.of(engine, lease, inputs) as worker:
+            solving = Solving(
+                worker=worker,
+                index=engine.index,
+                emit=engine.emit,
+                lock=engine.state.lock,
+                now=engine.now,
+            )
+            solved = solve(planned.graph, solving)
+            image = store(engine, planned, solved, tags)
+        exported = tuple(_export(engine, image, output, tags) for output in request.outputs)
+    return BuiltImage(image, exported, planned.warnings)
+
+
+def announce(engine: Engine, planned: Plan) -> None:
+    """Tell what the Dockerfile's checks found, and which build args nothing took."""
+    for warning in planned.warnings:
+        engine.emit(Warned(warning.message, warning.rule, warning.url, warning.span))
+    if planned.unused_build_args:
+        names = ", ".join(planned.unused_build_args)
+        engine.emit(Warned(f"[Warning] One or more build-args [{names}] were not consumed"))
+
+
+def store(
+    engine: Engine, planned: Plan, solved: Result, tags: tuple[str, ...]
+) -> StoredImage:
+    """Keep the image that `solved` is the root filesystem of, under `tags`."""
+    sizes, times = _layers(engine, solved)
+    config = image_config(planned, solved, times)
+    image = engine.images.put(config, sizes)
+    for tag in tags:
+        engine.images.tag(tag, image.image_id)
+    return image
+
+
+def _layers(engine: Engine, solved: Result) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Size in bytes and time of writing of each layer of the stack."""
+    sizes: list[int] = []
+    times: list[int] = []
+    for chain in solved.chains:
+        info = engine.snapshots.info(chain)
+        assert info is not None, "a solved layer is leased"
+        sizes.append(info.size_bytes)
+        times.append(info.written_at)
+    return tuple(sizes), tuple(times)
+
+
+def image_config(planned: Plan, solved: Result, times: tuple[int, ...]) -> ImageConfig:
+    """The image's config. Its times are those of its layers, so that a build that found
+    everything in the cache gives the same image again.
+    """
+    own = sum(not entry.empty_layer for entry in planned.history)
+    base_times = [seconds_of(entry.created) or 0.0 for entry in planned.base_history]
+    return assemble(
+        platform=planned.platform,
+        config=planned.config,
+        base_history=planned.base_history,
+        history=planned.history,
+        diff_ids=solved.diff_ids,
+        layer_times=times[len(times) - own :],
+        created=max([*base_times, *times[len(times) - own :]], default=0.0),
+        author=planned.author,
+        epoch=planned.epoch,
+    )
+
+
+def _export(
+    engine: Engine, image: StoredImage, output: OutputSpec, tags: tuple[str, ...]
+) -> Exported:
+    if output.kind == "image":
+        return Exported(dest="")
+    names = tuple(parse_reference(name).normal for name in output.names) or tags
+    if not output.dest:
+        raise UsageError(
+            f"--output type={output.kind} needs dest=",
+            hint=f"for example --output type={output.kind},dest=out",
+        )
+    return engine.exporter(output.kind).export(
+        ExportRequest(
+            image=image,
+            names=names,
+            dest=output.dest,
+            compression=output.compression,
+            compression_level=output.compression_level,
+            force_compression=output.force_compression,
+            annotations=output.annotations,
+        )
+    )

@@ -1,0 +1,92 @@
+"""Settings to engine: alone in naming implementations.
+
+Imports stand inside the functions where they would slow commands that don't use them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from builder.engine import Engine
+from builder.errors import UsageError
+from builder.events import Emit, Event, Warned
+from builder.image.imagestore import ImageStore
+from builder.settings import Settings
+from cache.content.local import LocalContentStore
+from cache.database import Database
+from cache.index.sqlite import SqliteCacheIndex
+from cache.leases import Leases
+from cache.snapshot.overlay import OverlaySnapshotter
+from cache.statedir import StateDir
+
+if TYPE_CHECKING:  # names only, see above
+    from builder.export.api import Exporter
+    from builder.sandbox.api import Executor
+
+
+def ignore(event: Event) -> None:
+    """An Emit for commands without progress."""
+
+
+@contextmanager
+def open_engine(settings: Settings, *, emit: Emit = ignore, mounts: bool = True) -> Iterator[Engine]:
+    """The engine over the store; what it started or mounted is gone when the block ends.
+
+    `mounts`: enter namespaces of this process's own, for mounts and, when not root, for the ids
+    of the store's files. Commands that only read the index leave it out. Single-threaded up to
+    here, or the kernel refuses.
+    """
+    with ExitStack() as stack:
+        if mounts:
+            settings = replace(settings, rootless=_enter_namespaces(emit))
+        state = StateDir(settings.root_dir)
+        stack.callback(state.close)
+        state.sweep()
+        database = Database(state)
+        stack.callback(database.close)
+        content = LocalContentStore(state)
+        snapshots = OverlaySnapshotter(state, database, userxattr=settings.rootless)
+        images = ImageStore(database, content)
+        engine = Engine(
+            settings=settings,
+            state=state,
+            database=database,
+            content=content,
+            snapshots=snapshots,
+            index=SqliteCacheIndex(database),
+            images=images,
+            leases=Leases(state, database),
+            executor=_executor(state, settings, stack),
+            exporter=lambda kind: _exporter(kind, engine),
+            emit=emit,
+            now=time.time,
+        )
+        yield engine
+
+
+def _enter_namespaces(emit: Emit) -> bool:
+    """Whether this process is now root of a user namespace of its own."""
+    from builder.sandbox.idmap import enter_private_namespaces
+
+    mapping = enter_private_namespaces()
+    for warning in mapping.warnings:
+        emit(Warned(warning))
+    return mapping.rootless
+
+
+def _executor(state: StateDir, settings: Settings, stack: ExitStack) -> Callable[[], Executor]:
+    made: list[Executor] = []
+
+    def executor() -> Executor:
+        from builder.sandbox.executor import NamespaceExecutor
+
+        if not made:
+            made.append(NamespaceExecutor(state, rootless=settings.rootless))
+            stack.callback(made[0].close)
+        return made[0]
+
+    return executor

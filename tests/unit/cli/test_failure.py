@@ -1,0 +1,53 @@
+import pytest
+
+from builder.cli import failure
+from builder.errors import ProcessFailedError, SourceError
+from builder.location import SourceFile, Span
+from cache.errors import PybuildError
+
+TEXT = "FROM base\nRUN one\nRUN two\nRUN three\nRUN four\n"
+
+
+def test_an_error_about_a_line_shows_it_among_its_neighbours():
+    span = Span(SourceFile("Dockerfile", TEXT), 3, 3)
+    shown = failure.text_of(SourceError("no such thing", span=span, hint="do that"))
+    assert shown.splitlines() == [
+        "ERROR: no such thing",
+        "Dockerfile:3",
+        "--------------------",
+        "   1 |     FROM base",
+        "   2 |     RUN one",
+        "   3 | >>> RUN two",
+        "   4 |     RUN three",
+        "   5 |     RUN four",
+        "--------------------",
+        "hint: do that",
+    ]
+
+
+def test_a_column_is_pointed_at():
+    span = Span(SourceFile("Dockerfile", TEXT), 1, 1, column=6, width=4)
+    lines = failure.quoted_lines(span)
+    assert lines[0] == "Dockerfile:1:6"
+    assert lines[3].index("^^^^") == lines[2].index("base")
+
+
+def test_a_failed_process_shows_its_last_output_first():
+    error = ProcessFailedError("exit code: 9", exit_status=9, output_tail=("cc: no input",))
+    assert failure.text_of(error).splitlines()[:3] == ["------", " > cc: no input", "------"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(PybuildError("x"), 1), (KeyboardInterrupt(), 130), (FileNotFoundError(2, "no", "f"), 1)],
+)
+def test_each_kind_of_error_has_its_exit_status(error, status, capsys):
+    assert failure.report(error) == status
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_bug_is_told_with_the_place_of_its_traceback(capsys):
+    assert failure.report(ZeroDivisionError("x")) == 70
+    words = capsys.readouterr().err.split()
+    with open(words[-1], encoding="utf-8") as file:
+        assert "ZeroDivisionError" in file.read()
