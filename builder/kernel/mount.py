@@ -72,13 +72,13 @@ _mount_setattr = SystemCall(
 
 
 def mount(source: str, target: str, fstype: str, flags: int = 0, options: str = "") -> None:
-    """Call mount(2). OSError names the target."""
+    """Mount a file system, or change a mount, by its path. OSError names the target."""
     arguments = (encoded(source), encoded(target), encoded(fstype), flags, encoded(options))
     check(_mount(*arguments), target)
 
 
 def unmount(target: str, flags: int = 0) -> None:
-    """Call umount2(2)."""
+    """Take away the mount at `target`."""
     check(_umount2(encoded(target), flags), target)
 
 

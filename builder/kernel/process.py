@@ -27,7 +27,7 @@ _close_range = SystemCall(436, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 
 
 def prctl(option: int, *arguments: int) -> int:
-    """Call prctl(2) with numbers as arguments."""
+    """Set or get an attribute of this process; all arguments are numbers."""
     padded = (*arguments, 0, 0, 0, 0)[:4]
     return check(_prctl(option, *padded))
 

@@ -1,0 +1,141 @@
+"""Root filesystems made visible: a snapshot's `Mount`, which is data, becomes a real mount."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from builder.errors import IsolationError
+from builder.kernel import mount as kernel_mount
+from builder.kernel.namespaces import CLONE_FS, unshare
+from cache.snapshot.api import Mount
+
+_MAX_OPTION_BYTES = 4095  # mount(2) takes a page
+_MAX_LOWERDIRS = 500  # the kernel's limit
+_ESCAPED = str.maketrans({"\\": "\\\\", ":": "\\:", ",": "\\,"})
+
+
+@contextmanager
+def mounted(mount: Mount, at: str, *, volatile: bool) -> Generator[str]:
+    """The root filesystem at the directory `at` for as long as the block lasts.
+
+    `volatile` leaves writes to the page cache alone: for what is worthless after a crash. To be
+    called in the namespace of `idmap.enter_private_namespaces`.
+    """
+    try:
+        attach(mount, at, volatile=volatile)
+    except OSError as error:
+        raise denied(mount, error) from error
+    try:
+        yield at
+    finally:
+        detach(at)
+
+
+def attach(mount: Mount, at: str, *, volatile: bool) -> None:
+    """Mount; the caller detaches. OSError as the kernel gives it."""
+    tree_dir = _single_tree(mount)
+    if tree_dir is not None:
+        _bind(tree_dir, at, readonly=mount.upperdir is None)
+        return
+    options = overlay_options(mount, volatile=volatile)
+    if len(os.fsencode(options)) <= _MAX_OPTION_BYTES:
+        kernel_mount.mount("overlay", at, "overlay", 0, options)
+    else:
+        _mount_with_relative_names(mount, at, volatile=volatile)
+
+
+def detach(at: str) -> None:
+    """Take the mount away, though processes of another namespace may still be leaving it."""
+    kernel_mount.unmount(at, kernel_mount.MNT_DETACH | kernel_mount.UMOUNT_NOFOLLOW)
+
+
+def overlay_options(mount: Mount, *, volatile: bool, relative_to: str = "") -> str:
+    """mount(2)'s option string of an overlay, with names relative to a directory where asked.
+
+    What the upperdir holds must be the whole diff: so no metacopy, no redirects, and no index,
+    which would tie it to these lowerdirs. With `userxattr` the kernel refuses the first two itself.
+    """
+
+    def name(directory: str) -> str:
+        shown = os.path.relpath(directory, relative_to) if relative_to else directory
+        return shown.translate(_ESCAPED)
+
+    options = ["lowerdir=" + ":".join(map(name, mount.lowerdirs))]
+    if mount.upperdir is not None and mount.workdir is not None:
+        options += [f"upperdir={name(mount.upperdir)}", f"workdir={name(mount.workdir)}"]
+        options += ["volatile"] * volatile
+    options += ["userxattr"] if mount.userxattr else ["redirect_dir=off", "metacopy=off"]
+    return ",".join([*options, "index=off"])
+
+
+def denied(mount: Mount, error: OSError) -> IsolationError:
+    """What to tell a user whose kernel does not mount this."""
+    if error.errno == errno.ENODEV:
+        return IsolationError(
+            "the kernel has no overlay file system", hint="load the module: modprobe overlay"
+        )
+    hint = "look at the kernel's log (dmesg) for a line that starts with overlayfs"
+    if error.errno in {errno.EPERM, errno.EACCES}:
+        hint = (
+            "overlay mounts by ordinary users need Linux 5.11 or newer, and a container around "
+            "this process that allows mount; --isolation=chroot works without mounts"
+        )
+    elif error.errno == errno.EINVAL and mount.upperdir is not None:
+        hint = (
+            "the store's file system may not carry an upperdir (overlay and NFS do not): set "
+            "PYBUILD_ROOT to a directory on a local file system"
+        )
+    elif error.errno == errno.E2BIG or len(mount.lowerdirs) > _MAX_LOWERDIRS:
+        hint = f"an overlay has at most {_MAX_LOWERDIRS} layers: join some of the image's"
+    return IsolationError(f"the kernel does not mount the layers: {error.strerror}", hint=hint)
+
+
+def _single_tree(mount: Mount) -> str | None:
+    """The directory to bind, where there is nothing to lay over each other."""
+    if not mount.lowerdirs:
+        return mount.upperdir
+    if mount.upperdir is None and len(mount.lowerdirs) == 1:
+        return mount.lowerdirs[0]
+    return None
+
+
+def _bind(source: str, at: str, *, readonly: bool) -> None:
+    target_fd = os.open(at, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        tree_fd = kernel_mount.clone_tree(target_fd, source)
+        try:
+            if readonly:
+                kernel_mount.set_attributes(tree_fd, kernel_mount.ATTR_RDONLY)
+            kernel_mount.attach(tree_fd, target_fd)
+        finally:
+            os.close(tree_fd)
+    finally:
+        os.close(target_fd)
+
+
+def _mount_with_relative_names(mount: Mount, at: str, *, volatile: bool) -> None:
+    """Mount from a thread that stands in the layers' common directory, so that names are short."""
+    directories = [*mount.lowerdirs, *filter(None, (mount.upperdir, mount.workdir))]
+    base = os.path.commonpath(directories)
+    options = overlay_options(mount, volatile=volatile, relative_to=base)
+    if len(os.fsencode(options)) > _MAX_OPTION_BYTES:  # the kernel would cut them without a word
+        raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), at)
+    failures: list[OSError] = []
+
+    def mount_from_base() -> None:
+        try:
+            unshare(CLONE_FS)  # a working directory of this thread's own
+            os.chdir(base)
+            kernel_mount.mount("overlay", at, "overlay", 0, options)
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=mount_from_base, name="mount")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
