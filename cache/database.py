@@ -38,8 +38,9 @@ MIGRATIONS: tuple[str, ...] = (
     -- Directories below snapshots/. A number is never used again.
     CREATE TABLE trees (
       tree INTEGER PRIMARY KEY AUTOINCREMENT,
-      boot_id TEXT NOT NULL,          -- of the boot that wrote it, or that checked it last
-      written_at INTEGER NOT NULL
+      boot_id TEXT NOT NULL,          -- of the boot that wrote it
+      written_at INTEGER NOT NULL,
+      checked INTEGER NOT NULL DEFAULT 0  -- 1: found whole in a later boot
     );
     CREATE TABLE snapshots (
       chain_id TEXT PRIMARY KEY,

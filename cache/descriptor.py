@@ -1,4 +1,4 @@
-"""Descriptors, layers and the ids of layer stacks. Spec: OCI image-spec descriptor.md, config.md."""
+"""Descriptors, layers, ids of layer stacks. Spec: OCI image-spec descriptor.md, config.md."""
 
 from __future__ import annotations
 
@@ -43,8 +43,13 @@ def chain_ids(diff_ids: Sequence[Digest]) -> tuple[ChainId, ...]:
     """
     ids: list[ChainId] = []
     for diff_id in diff_ids:
-        ids.append(ChainId(sha256_digest(f"{ids[-1]} {diff_id}".encode()) if ids else diff_id))
+        ids.append(chain_over(ids[-1] if ids else EMPTY_CHAIN, diff_id))
     return tuple(ids)
+
+
+def chain_over(parent: ChainId, diff_id: Digest) -> ChainId:
+    """The name of the stack that one more layer on top of `parent` makes."""
+    return ChainId(sha256_digest(f"{parent} {diff_id}".encode()) if parent else diff_id)
 
 
 def chain_id(diff_ids: Sequence[Digest]) -> ChainId:

@@ -18,6 +18,7 @@ FileDigest = NewType("FileDigest", bytes)
 _SECOND_NS = 1_000_000_000
 _RACY_NS = 2 * _SECOND_NS  # some file systems' clocks tick as rarely as this
 _CHUNK = 1 << 20
+_INTEGER_END = 1 << 63
 
 _Row = tuple[int, int, int, int, bytes]
 
@@ -63,7 +64,7 @@ class FileDigests:
                 digest,
             )
             for status, digest in files
-            if abs(looked_at_ns - status.st_mtime_ns) >= _RACY_NS
+            if abs(looked_at_ns - status.st_mtime_ns) >= _RACY_NS and _is_storable(status)
         ]
         if rows:
             with self._database.transaction() as connection:
@@ -90,6 +91,11 @@ class FileDigests:
             .fetchall()
         )
         return {row[0]: row for row in rows}
+
+
+def _is_storable(status: os.stat_result) -> bool:
+    """Whether SQLite's signed 64 bits hold it; not all inodes of all file systems fit."""
+    return status.st_ino < _INTEGER_END and abs(status.st_mtime_ns) < _INTEGER_END
 
 
 def digest_of_bytes(content: bytes) -> FileDigest:

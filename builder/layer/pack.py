@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from builder.layer import whiteout
 from builder.layer.tarheader import Metadata
 from builder.layer.tarstream import TarStream
 from builder.layer.xattrs import read_xattrs
 from cache.descriptor import Layer
 from cache.digest import Writer
+from cache.snapshot import marks
 
 _WHOLE_BYTES = 1 << 20  # files up to here are read at once
 _DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -46,7 +46,7 @@ class _Level:
     directory: int  # open
     prefix: bytes  # of its members' names
     entries: Iterator[tuple[bytes, os.DirEntry[str]]]
-    has_xattr_whiteouts: bool
+    has_marked_whiteouts: bool
 
 
 class _Walk:
@@ -84,13 +84,12 @@ class _Walk:
 
     def _enter(self, directory: int, name: bytes) -> None:
         prefix = name + b"/" if name else b""
-        level = _Level(directory, prefix, iter(()), has_xattr_whiteouts=False)
+        level = _Level(directory, prefix, iter(()), has_marked_whiteouts=False)
         self._levels.append(level)  # first of all: it closes the descriptor
-        if whiteout.is_opaque(directory, userxattr=self._userxattr):
+        opacity = marks.opacity(directory, userxattr=self._userxattr)
+        if opacity == "opaque":
             self._stream.add_opaque(name)
-        level.has_xattr_whiteouts = whiteout.holds_xattr_whiteouts(
-            directory, userxattr=self._userxattr
-        )
+        level.has_marked_whiteouts = opacity == "marked"
         with os.scandir(directory) as entries:
             level.entries = iter(sorted((os.fsencode(entry.name), entry) for entry in entries))
 
@@ -108,7 +107,7 @@ class _Walk:
     def _add_other(self, level: _Level, base: bytes, entry: os.DirEntry[str]) -> None:
         status = entry.stat(follow_symlinks=False)
         name = level.prefix + base
-        if whiteout.is_whiteout(status):
+        if marks.is_whiteout(status):
             self._stream.add_whiteout(name)
         elif status.st_nlink > 1 and not stat.S_ISSOCK(status.st_mode):
             self._add_linked(level, base, status)
@@ -158,9 +157,9 @@ class _Walk:
             names = os.listxattr(file)
             if (
                 names
-                and level.has_xattr_whiteouts
-                and whiteout.may_be_xattr_whiteout(status)
-                and whiteout.has_whiteout_xattr(file, userxattr=self._userxattr)
+                and level.has_marked_whiteouts
+                and not status.st_size
+                and marks.is_marked_whiteout(file, userxattr=self._userxattr)
             ):
                 self._stream.add_whiteout(level.prefix + base)
                 return False

@@ -9,7 +9,7 @@ from builder.layer import tarheader
 from builder.layer.errors import PackError
 from builder.layer.fanout import FanOut
 from builder.layer.tarheader import Metadata
-from builder.layer.whiteout import OPAQUE_MARKER, WHITEOUT_PREFIX
+from builder.layer.whiteout import is_reserved, opaque_marker, whiteout_name
 from cache.descriptor import Layer
 from cache.digest import HashingWriter, Reader, Writer
 
@@ -67,12 +67,11 @@ class TarStream:
 
     def add_whiteout(self, name: bytes) -> None:
         """`name` of the layers below is gone."""
-        parent, slash, base = name.rpartition(b"/")
-        self._add_marker(parent + slash + WHITEOUT_PREFIX + base)
+        self._add_marker(whiteout_name(name))
 
     def add_opaque(self, directory: bytes) -> None:
         """Nothing of `directory` in the layers below shows through; b"" for the root."""
-        self._add_marker(directory + b"/" + OPAQUE_MARKER if directory else OPAQUE_MARKER)
+        self._add_marker(opaque_marker(directory))
 
     def add_file(
         self, name: bytes, metadata: Metadata, size_bytes: int, source: Reader | bytes
@@ -137,7 +136,7 @@ class TarStream:
 
 def check_name(name: bytes) -> None:
     """PackError for a name that would mean a whiteout in the layer."""
-    if WHITEOUT_PREFIX in name and name[name.rfind(b"/", 0, -1) + 1 :].startswith(WHITEOUT_PREFIX):
+    if b".wh." in name and is_reserved(name):
         raise PackError(
             f'"{name.decode(errors="replace")}" cannot be kept in an image',
             hint='a name that begins with ".wh." means a removed file in a layer; use another name',

@@ -10,7 +10,7 @@ import errno
 import os
 from contextlib import suppress
 
-from builder.layer.whiteout import is_overlay_xattr
+from cache.snapshot.marks import is_overlay_xattr
 
 _CAPABILITY = "security.capability"
 _KEPT = {_CAPABILITY, "system.posix_acl_access", "system.posix_acl_default"}

@@ -47,7 +47,10 @@ class SnapshotInfo:
 
 
 class Snapshotter(Protocol):
-    """Committed snapshots never change and are named by chain id; safe from several threads and processes."""
+    """Committed snapshots never change and are named by chain id.
+
+    Safe from several threads and processes.
+    """
 
     def prepare(self, parent: ChainId) -> ActiveSnapshot:
         """A new writable snapshot over `parent` (EMPTY_CHAIN: over nothing).
@@ -71,7 +74,7 @@ class Snapshotter(Protocol):
         ...
 
     def stack(self, parent: ChainId, diff_id: Digest) -> SnapshotInfo | None:
-        """Put a layer that the store knows from any other stack on top of `parent`, without copying.
+        """Put a layer that the store knows from another stack on top of `parent`, without copying.
 
         None where no committed snapshot has this diff_id.
         """
@@ -86,7 +89,8 @@ class Snapshotter(Protocol):
         ...
 
     def remove(self, chain_id: ChainId) -> None:
-        """Forget it, and its tree when no other snapshot shares it. NotFoundError, or StoreError
-        where another snapshot has it as its parent.
+        """Forget it, and its tree when no other snapshot shares it.
+
+        NotFoundError, or StoreError where another snapshot has it as its parent.
         """
         ...
