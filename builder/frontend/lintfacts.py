@@ -1,4 +1,4 @@
-"""What planning finds out about a Dockerfile that the build checks need and text alone can't say."""
+"""What planning finds out about a Dockerfile and the build checks need: text alone can't say it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+"""Which steps a target needs, and in what order they can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from builder.graph.model import Graph, Vertex, VertexId
+
+
+def topological(graph: Graph) -> tuple[Vertex, ...]:
+    """The vertices that the target needs, each after all of its inputs; always in one order."""
+    return tuple(graph.vertices[vertex] for vertex in _after_inputs(graph.vertices, [graph.target]))
+
+
+def pruned(vertices: Mapping[VertexId, Vertex], target: VertexId) -> Graph:
+    """The graph of the vertices that `target` needs, in topological order."""
+    needed = {vertex: vertices[vertex] for vertex in _after_inputs(vertices, target)}
+    return Graph(vertices=needed, target=target)
+
+
+def users(graph: Graph) -> dict[VertexId, tuple[VertexId, ...]]:
+    """For each vertex, those that have it as an input."""
+    found: dict[VertexId, list[VertexId]] = {vertex: [] for vertex in graph.vertices}
+    for vertex in graph.vertices.values():
+        for needed in dict.fromkeys(vertex.inputs):
+            found[needed].append(vertex.id)
+    return {vertex: tuple(ids) for vertex, ids in found.items()}
+
+
+def _after_inputs(vertices: Mapping[VertexId, Vertex], target: VertexId) -> Iterable[VertexId]:
+    """Depth first, without recursion: chains of stages can be thousands of steps long.
+
+    There can be no circle, as an id is a digest over the ids of the inputs.
+    """
+    done: dict[VertexId, None] = {}
+    waiting = [target]
+    while waiting:
+        vertex = waiting[-1]
+        missing = [needed for needed in vertices[vertex].inputs if needed not in done]
+        if missing:
+            waiting.extend(reversed(missing))
+            continue
+        waiting.pop()
+        done[vertex] = None
+    return done
