@@ -90,6 +90,10 @@ MIGRATIONS: tuple[str, ...] = (
       PRIMARY KEY (owner, kind, name)
     );
     """,
+    """
+    -- Whether a container goes with its process: run --rm.
+    ALTER TABLE containers ADD COLUMN auto_remove INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 """The n-th brings a file of version n to n + 1. Only ever appended to."""
 
