@@ -33,7 +33,9 @@ def ignore(event: Event) -> None:
 
 
 @contextmanager
-def open_engine(settings: Settings, *, emit: Emit = ignore, mounts: bool = True) -> Iterator[Engine]:
+def open_engine(
+    settings: Settings, *, emit: Emit = ignore, mounts: bool = True
+) -> Iterator[Engine]:
     """The engine over the store; what it started or mounted is gone when the block ends.
 
     `mounts`: enter namespaces of this process's own, for mounts and, when not root, for the ids

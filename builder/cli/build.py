@@ -56,29 +56,97 @@ class Arguments(TypedDict):
 @click.command()
 @click.argument("context", metavar="CONTEXT")
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name of the image.")
-@click.option("-f", "--file", metavar="FILE", help="Dockerfile (default: CONTEXT/Dockerfile; - is stdin).")
-@click.option("--build-arg", "build_args", multiple=True, metavar="K[=V]", help="Value of an ARG; K alone takes the environment's.")
+@click.option(
+    "-f", "--file", metavar="FILE", help="Dockerfile (default: CONTEXT/Dockerfile; - is stdin)."
+)
+@click.option(
+    "--build-arg",
+    "build_args",
+    multiple=True,
+    metavar="K[=V]",
+    help="Value of an ARG; K alone takes the environment's.",
+)
 @click.option("--target", default="", metavar="STAGE", help="Build this stage, by name or number.")
 @click.option("--no-cache", is_flag=True, help="Run every step.")
-@click.option("--no-cache-filter", multiple=True, metavar="STAGE", help="Run every step of these stages.")
+@click.option(
+    "--no-cache-filter", multiple=True, metavar="STAGE", help="Run every step of these stages."
+)
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Platform of the image.")
-@click.option("--build-context", "build_contexts", multiple=True, metavar="NAME=PLACE", help="DIR, oci-layout://DIR[:TAG] or docker-image://IMAGE under NAME.")
+@click.option(
+    "--build-context",
+    "build_contexts",
+    multiple=True,
+    metavar="NAME=PLACE",
+    help="DIR, oci-layout://DIR[:TAG] or docker-image://IMAGE under NAME.",
+)
 @click.option("--label", "labels", multiple=True, metavar="K=V", help="Label of the image.")
-@click.option("--network", default="default", metavar="default|host|none", help="Network of RUN steps (default: the host's).")
-@click.option("-o", "--output", "outputs", multiple=True, metavar="type=T,dest=D", help="Write the image: type oci, docker, tar or local; compression=gzip|zstd|uncompressed.")
-@click.option("--progress", default="auto", envvar="BUILDKIT_PROGRESS", type=click.Choice(["auto", "plain", "tty", "quiet", "rawjson"]), help="How progress is shown, on stderr.")
+@click.option(
+    "--network",
+    default="default",
+    metavar="default|host|none",
+    help="Network of RUN steps (default: the host's).",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="type=T,dest=D",
+    help="Write the image: type oci, docker, tar or local; compression=gzip|zstd|uncompressed.",
+)
+@click.option(
+    "--progress",
+    default="auto",
+    envvar="BUILDKIT_PROGRESS",
+    type=click.Choice(["auto", "plain", "tty", "quiet", "rawjson"]),
+    help="How progress is shown, on stderr.",
+)
 @click.option("--iidfile", metavar="FILE", help="Write the image id there.")
-@click.option("--metadata-file", metavar="FILE", help="Write the image's digests and names there, as JSON.")
+@click.option(
+    "--metadata-file", metavar="FILE", help="Write the image's digests and names there, as JSON."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print the image id alone.")
-@click.option("--secret", "secrets", multiple=True, metavar="id=ID[,src=FILE|,env=VAR]", help="A secret for RUN --mount=type=secret.")
-@click.option("--ssh", multiple=True, metavar="default|ID[=SOCKET]", help="An ssh agent for RUN --mount=type=ssh.")
-@click.option("--add-host", "add_hosts", multiple=True, metavar="NAME:IP", help="A line of /etc/hosts in RUN steps.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="id=ID[,src=FILE|,env=VAR]",
+    help="A secret for RUN --mount=type=secret.",
+)
+@click.option(
+    "--ssh",
+    multiple=True,
+    metavar="default|ID[=SOCKET]",
+    help="An ssh agent for RUN --mount=type=ssh.",
+)
+@click.option(
+    "--add-host",
+    "add_hosts",
+    multiple=True,
+    metavar="NAME:IP",
+    help="A line of /etc/hosts in RUN steps.",
+)
 @click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in RUN steps (64m).")
-@click.option("--ulimit", "ulimits", multiple=True, metavar="NAME=SOFT[:HARD]", help="A resource limit of RUN steps.")
-@click.option("--allow", multiple=True, metavar="ENTITLEMENT", help="security.insecure or network.host.")
-@click.option("--call", default="build", metavar="build|check|outline|targets", help="Tell about the Dockerfile instead of building it.")
+@click.option(
+    "--ulimit",
+    "ulimits",
+    multiple=True,
+    metavar="NAME=SOFT[:HARD]",
+    help="A resource limit of RUN steps.",
+)
+@click.option(
+    "--allow", multiple=True, metavar="ENTITLEMENT", help="security.insecure or network.host."
+)
+@click.option(
+    "--call",
+    default="build",
+    metavar="build|check|outline|targets",
+    help="Tell about the Dockerfile instead of building it.",
+)
 @click.option("--check", is_flag=True, help="Short for --call=check.")
-@click.option("--format", default="text", type=click.Choice(["text", "json"]), help="Of what --call prints.")
+@click.option(
+    "--format", default="text", type=click.Choice(["text", "json"]), help="Of what --call prints."
+)
 @click.option("--pull", is_flag=True, hidden=True)
 @click.option("--load", is_flag=True, hidden=True, help="Images are always kept in the store.")
 def command(**arguments: Unpack[Arguments]) -> int:
@@ -103,7 +171,9 @@ def command(**arguments: Unpack[Arguments]) -> int:
         if call != "build":
             from builder.cli.build_call import call_frontend
 
-            return call_frontend(call, arguments["format"], contexts, frontend_options(arguments, contexts))
+            return call_frontend(
+                call, arguments["format"], contexts, frontend_options(arguments, contexts)
+            )
         return _build(arguments, contexts)
 
 

@@ -59,6 +59,14 @@ def _shown_dict(value: dict[str, Value]) -> str:
     return "map[" + " ".join(f"{key}:{_inner(value[key])}" for key in sorted(value)) + "]"
 
 
+def _is_list(value: Value) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _is_collection(value: Value) -> bool:
+    return isinstance(value, list | tuple | dict)
+
+
 def _inner(value: Value) -> str:
     return "<nil>" if value is None else shown(value)
 
@@ -113,7 +121,7 @@ def printf(template: Value, *arguments: Value) -> str:
 
 def _formatted(verb: str, value: Value, precision: str | None, flags: str) -> str:
     text: str | None = None
-    if verb == "v" or (verb == "s" and isinstance(value, list | tuple | dict)):
+    if verb == "v" or (verb == "s" and _is_collection(value)):
         text = _inner(value)
     elif isinstance(value, str):
         text = _formatted_text(verb, value, precision)
@@ -183,8 +191,7 @@ def _element(value: Value, key: Value) -> Value:
 
 
 def _slice(value: Value, start: Value = 0, end: Value = None) -> Value:
-    is_sequence = isinstance(value, str | list | tuple)
-    if not is_sequence or not isinstance(start, int):
+    if not (isinstance(value, str) or _is_list(value)) or not isinstance(start, int):
         raise TemplateError(f"{_inner(value)} cannot be sliced")
     sequence = cast("Sequence[Value]", value)
     stop = len(sequence) if end is None else end

@@ -64,9 +64,7 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
         resolver = StoreResolver.of(engine_parts(engine), lease=lease)
         planned = plan(request.dockerfile, request.options, resolver)
         announce(engine, planned)
-        inputs = StepInputs(
-            contexts=request.contexts, secrets=request.secrets, ssh=request.ssh
-        )
+        inputs = StepInputs(contexts=request.contexts, secrets=request.secrets, ssh=request.ssh)
         with LocalWorker.of(engine, lease, inputs) as worker:
             solving = Solving(
                 worker=worker,
@@ -90,9 +88,7 @@ def announce(engine: Engine, planned: Plan) -> None:
         engine.emit(Warned(f"[Warning] One or more build-args [{names}] were not consumed"))
 
 
-def store(
-    engine: Engine, planned: Plan, solved: Result, tags: tuple[str, ...]
-) -> StoredImage:
+def store(engine: Engine, planned: Plan, solved: Result, tags: tuple[str, ...]) -> StoredImage:
     """Keep the image that `solved` is the root filesystem of, under `tags`."""
     sizes, times = _layers(engine, solved)
     config = image_config(planned, solved, times)

@@ -25,6 +25,9 @@ DEFAULT_CAPABILITIES: tuple[str, ...] = (
 )
 """Docker's 14."""
 
+DEFAULT_HOSTNAME = "pybuildsandbox"
+DEFAULT_SHM_BYTES = 64 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -81,7 +84,7 @@ class ProcessSpec:
     cwd: str = "/"  # made (root, 0755) where it is missing
     credentials: Credentials = Credentials()
     mounts: tuple[MountEntry, ...] = ()  # in this order, after /proc, /sys and /dev
-    hostname: str = "pybuildsandbox"
+    hostname: str = DEFAULT_HOSTNAME
     network: Network = "host"
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     no_new_privileges: bool = False
@@ -89,7 +92,7 @@ class ProcessSpec:
     privileged: bool = False  # no masks, rw /sys, all capabilities: --security=insecure
     readonly_rootfs: bool = False
     terminal: bool = False  # a pty from the container's own devpts; stdio is that
-    shm_size_bytes: int = 64 << 20
+    shm_size_bytes: int = DEFAULT_SHM_BYTES
     rlimits: tuple[
         tuple[str, int, int], ...
     ] = ()  # ("nofile", soft, hard); clamped, never an error

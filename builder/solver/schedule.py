@@ -22,6 +22,7 @@ class Schedule:
         self._missing: dict[VertexId, int] = {}
         self._ready: list[Vertex] = []
         self._running = 0
+        self._position = {vertex_id: place for place, vertex_id in enumerate(graph.vertices)}
         self._add(known)
 
     def _add(self, known: Mapping[VertexId, Result]) -> None:
@@ -38,8 +39,8 @@ class Schedule:
             for input_id in inputs:
                 self._users.setdefault(input_id, []).append(vertex_id)
             pending.extend(inputs)
-        for vertex_id in self._graph.vertices:  # in the order of the file
-            if vertex_id in self._missing and not self._missing[vertex_id]:
+        for vertex_id, missing in self._missing.items():
+            if not missing:
                 self._ready.append(self._graph.vertices[vertex_id])
         for vertex_id in list(self._results):
             self._release(vertex_id)
@@ -61,11 +62,13 @@ class Schedule:
         return self._running
 
     def start(self) -> Vertex | None:
-        """The next step that can be done, now counted as running; None where all wait or run."""
+        """The first step of the file that can be done, now counted as running; None where none can."""
         if not self._ready:
             return None
         self._running += 1
-        return self._ready.pop(0)
+        first = min(self._ready, key=lambda vertex: self._position[vertex.id])
+        self._ready.remove(first)
+        return first
 
     def finish(self, vertex_id: VertexId, result: Result) -> None:
         """A started step has its result; what waited for it alone becomes ready."""

@@ -62,11 +62,11 @@ def solve(graph: Graph, solving: Solving) -> Result:
     An interrupt ends the running steps too and leaves nothing half done in the store.
     """
     order = topological(graph)
-    sources = _fetch_sources([graph.vertices[vertex_id] for vertex_id in order], solving)
-    keys = _definition_keys(graph, order, sources, solving.worker)
+    sources = _fetch_sources(order, solving)
+    keys = _definition_keys(order, sources, solving.worker)
     hits = _look_up(graph, order, keys, solving)
     schedule = Schedule(graph, {**hits, **sources})
-    _emit_cached(graph, order, hits, schedule, solving.emit)
+    _emit_cached(order, hits, schedule, solving.emit)
     if not schedule.done:
         _run_all(schedule, keys, solving)
     return schedule.result_of(graph.target)
@@ -121,29 +121,24 @@ def _collect(count: int, outcomes: SimpleQueue[_Outcome], worker: Worker) -> lis
 
 
 def _definition_keys(
-    graph: Graph, order: Iterable[VertexId], sources: Mapping[VertexId, Result], worker: Worker
+    order: Iterable[Vertex], sources: Mapping[VertexId, Result], worker: Worker
 ) -> dict[VertexId, KeyedBy]:
     keys: dict[VertexId, KeyedBy] = {}
-    for vertex_id in order:
-        vertex = graph.vertices[vertex_id]
+    for vertex in order:
         files = None
         if len(vertex.inputs) > 1:
             files = worker.file_digest(vertex, tuple(sources.get(i) for i in vertex.inputs))
-        keys[vertex_id] = definition_key(vertex, [keys[i].key for i in vertex.inputs], files)
+        keys[vertex.id] = definition_key(vertex, [keys[i].key for i in vertex.inputs], files)
     return keys
 
 
 def _look_up(
     graph: Graph,
-    order: Iterable[VertexId],
+    order: Iterable[Vertex],
     keys: Mapping[VertexId, KeyedBy],
     solving: Solving,
 ) -> dict[VertexId, Result]:
-    wanted = {
-        vertex_id: keys[vertex_id].key
-        for vertex_id in order
-        if _is_cacheable(graph.vertices[vertex_id])
-    }
+    wanted = {vertex.id: keys[vertex.id].key for vertex in order if _is_cacheable(vertex)}
     records = solving.index.lookup_many(list(wanted.values()))
     hits: dict[VertexId, Result] = {}
     for vertex_id, key in wanted.items():
@@ -173,18 +168,16 @@ def _is_cacheable(vertex: Vertex) -> bool:
 
 
 def _emit_cached(
-    graph: Graph,
-    order: Iterable[VertexId],
+    order: Iterable[Vertex],
     hits: Mapping[VertexId, Result],
     schedule: Schedule,
     emit: Emit,
 ) -> None:
-    for vertex_id in order:
-        vertex = graph.vertices[vertex_id]
+    for vertex in order:
         if isinstance(vertex.operation, ImageOp) or (
-            vertex_id in hits and not schedule.must_run(vertex_id)
+            vertex.id in hits and not schedule.must_run(vertex.id)
         ):
-            emit(StepCached(vertex=vertex_id, name=vertex.name))
+            emit(StepCached(vertex=vertex.id, name=vertex.name))
 
 
 def _run_all(schedule: Schedule, keys: Mapping[VertexId, KeyedBy], solving: Solving) -> None:

@@ -1,8 +1,8 @@
 """What the command line names as contexts, opened: directories to copy from, and the Dockerfile.
 
-    CONTEXT   a directory | a tar archive | - (a tar archive or a Dockerfile on stdin) | a URL
-    -f FILE   a path | - (stdin); default: CONTEXT/Dockerfile
-    --build-context NAME=   a directory | oci-layout://DIR[:TAG] | docker-image://IMAGE | a URL
+CONTEXT   a directory | a tar archive | - (a tar archive or a Dockerfile on stdin) | a URL
+-f FILE   a path | - (stdin); default: CONTEXT/Dockerfile
+--build-context NAME=   a directory | oci-layout://DIR[:TAG] | docker-image://IMAGE | a URL
 """
 
 from __future__ import annotations

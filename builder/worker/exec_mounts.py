@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import secrets as randomness
 import shutil
@@ -143,30 +144,29 @@ class MountMaker:
         directory = self._state.cache_mount(one.cache_id)
         if one.sharing == "private":
             directory = self._private(directory)
-        self._hold(f"{directory}.lock", exclusive=one.sharing != "shared")
+        else:
+            self._hold(directory, exclusive=one.sharing == "locked")
         if not os.path.isdir(directory):
             self._fill(one, directory)
         self.entries.append(BindEntry(directory, one.target, readonly=one.readonly))
 
-    def _hold(self, lock_path: str, *, exclusive: bool) -> None:
-        lock_fd = os.open(lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    def _hold(self, directory: str, *, exclusive: bool, wait: bool = True) -> None:
+        """Lock a cache directory for this RUN; BlockingIOError where others have it."""
+        lock_fd = os.open(f"{directory}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         self._stack.callback(os.close, lock_fd)
-        fcntl.flock(lock_fd, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        fcntl.flock(lock_fd, how if wait else how | fcntl.LOCK_NB)
 
     def _private(self, directory: str) -> str:
-        """The first of a row of directories that nobody has."""
-        number = 0
-        while True:
+        """The first of a row of directories that nobody has; now it is this RUN's."""
+        for number in itertools.count():
             candidate = directory if not number else f"{directory}-{number}"
-            lock_fd = os.open(f"{candidate}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._hold(candidate, exclusive=True, wait=False)
             except BlockingIOError:
-                number += 1
                 continue
-            finally:
-                os.close(lock_fd)
             return candidate
+        raise AssertionError
 
     def _fill(self, one: CacheMount, directory: str) -> None:
         """Make the cache directory, from its source where it has one; whole or not at all."""
@@ -189,7 +189,9 @@ class MountMaker:
         """A directory in memory: secrets never touch the disk."""
         if not self._memory_dir:
             directory = self._scratch("memory")
-            mount("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=64m")
+            mount(
+                "tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=64m"
+            )
             self._stack.callback(unmount, directory, MNT_DETACH)
             self._memory_dir = directory
         return self._memory_dir

@@ -155,9 +155,7 @@ class LocalWorker:
         self._lease.add("chain", info.chain_id)
         return Result((*base.diff_ids, packed.diff_id))
 
-    def _write(
-        self, vertex: Vertex, inputs: tuple[Result, ...], active: ActiveSnapshot
-    ) -> Layer:
+    def _write(self, vertex: Vertex, inputs: tuple[Result, ...], active: ActiveSnapshot) -> Layer:
         match vertex.operation:
             case CopyOp() as operation:
                 trees = tuple(self._tree(item) for item in inputs[1:])
@@ -204,4 +202,6 @@ class LocalWorker:
 
 def bind_as_copy(mount: BindMount) -> CopyOp:
     """The COPY that would take what a bind mount shows."""
-    return CopyOp(sources=(CopySource(1, mount.source, honours_ignorefile=True),), inline_files=(), dest="/")
+    return CopyOp(
+        sources=(CopySource(1, mount.source, honours_ignorefile=True),), inline_files=(), dest="/"
+    )

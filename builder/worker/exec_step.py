@@ -1,0 +1,261 @@
+"""RUN: one process over the root filesystem; what it changes is the layer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+from builder.errors import ProcessFailedError, StepFailedError
+from builder.events import StepOutput
+from builder.graph.model import CopyOp, ExecOp, Vertex
+from builder.location import Span
+from builder.sandbox.accounts import lookup_user
+from builder.sandbox.api import (
+    DEFAULT_HOSTNAME,
+    DEFAULT_SHM_BYTES,
+    BindEntry,
+    ExitStatus,
+    MountEntry,
+    Network,
+    OverlayEntry,
+    Process,
+    ProcessSpec,
+    Stdio,
+    TmpfsEntry,
+)
+from builder.sandbox.errors import AccountError, ProgramNotExecutableError, ProgramNotFoundError
+from builder.sandbox.hostfiles import write_host_files
+from builder.sandbox.mountpoints import BASE_POINTS, MountPoint, mounted_with_points
+from builder.solver.api import Result
+from builder.worker.exec_mounts import MountMaker
+from builder.worker.source_tree import SourceTree
+from cache.descriptor import EMPTY_CHAIN
+from cache.snapshot.api import ActiveSnapshot, Mount
+
+if TYPE_CHECKING:  # names only: local imports this module when a RUN must run
+    from builder.engine import Engine
+    from builder.worker.copy_step import CopyStep
+    from builder.worker.local import StepInputs
+
+TAIL_LINES = 20
+"""Lines of a failed step's output that its error repeats."""
+
+READ_BYTES = 65536
+
+
+class ExecStep:
+    """Runs the processes of a build's RUN steps; safe from several threads."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        inputs: StepInputs,
+        copy: CopyStep,
+        tree_of: Callable[[Result], SourceTree],
+        cancelled: threading.Event,
+    ) -> None:
+        self._engine = engine
+        self._inputs = inputs
+        self._copy = copy
+        self._tree_of = tree_of
+        self._cancelled = cancelled
+        self._running: set[Process] = set()
+        self._guard = threading.Lock()
+
+    def cancel(self) -> None:
+        """Kill what runs; `run` raises."""
+        with self._guard:
+            for process in self._running:
+                process.kill()
+
+    def run(
+        self, vertex: Vertex, operation: ExecOp, inputs: tuple[Result, ...], active: ActiveSnapshot
+    ) -> None:
+        """Run the process to its end, writing into `active`; ProcessFailedError where it fails."""
+        with ExitStack() as stack:
+            mounts = stack.enter_context(self._mounts(vertex, operation, inputs))
+            mounts.make(operation)
+            entries = (*self._host_files(operation, stack), *mounts.entries)
+            rootfs_dir = stack.enter_context(
+                mounted_with_points(
+                    active.mount,
+                    self._scratch("rootfs", stack),
+                    (*BASE_POINTS, *_points(mounts.entries)),
+                    stub_dir=self._scratch("stubs", stack),
+                    volatile=True,
+                )
+            )
+            spec = _spec(operation, rootfs_dir, entries, mounts.env, vertex.span)
+            self._to_its_end(spec, vertex)
+
+    def _mounts(self, vertex: Vertex, operation: ExecOp, inputs: tuple[Result, ...]) -> MountMaker:
+        trees = {index: self._tree_of(item) for index, item in enumerate(inputs) if index}
+        return MountMaker(
+            self._engine.state,
+            trees=trees,
+            secrets=self._inputs.secrets,
+            agents=self._inputs.ssh,
+            copy_out=self._copy_out,
+            span=vertex.span,
+        )
+
+    def _copy_out(
+        self, operation: CopyOp, tree: SourceTree, directory: str, span: Span | None
+    ) -> None:
+        active = ActiveSnapshot(directory, directory, EMPTY_CHAIN, Mount(()))
+        self._copy.run(operation, None, (None, tree), active, span)
+
+    def _scratch(self, what: str, stack: ExitStack) -> str:
+        directory = self._engine.state.scratch(what)
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        return directory
+
+    def _host_files(self, operation: ExecOp, stack: ExitStack) -> tuple[MountEntry, ...]:
+        files = write_host_files(
+            self._scratch("hostfiles", stack),
+            hostname=operation.hostname or DEFAULT_HOSTNAME,
+            network=_network(operation),
+            extra_hosts=operation.extra_hosts,
+        )
+        return tuple(BindEntry(path, target, readonly=True) for target, path in files)
+
+    def _to_its_end(self, spec: ProcessSpec, vertex: Vertex) -> None:
+        read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+        try:
+            try:
+                process = self._start(spec, Stdio(stdout=write_fd, stderr=write_fd), vertex.span)
+            finally:
+                os.close(write_fd)
+            try:
+                tail = self._pass_on(read_fd, vertex)
+                status = process.wait()
+            finally:
+                with self._guard:
+                    self._running.discard(process)
+                process.kill()
+        finally:
+            os.close(read_fd)
+        assert status is not None
+        if self._cancelled.is_set():
+            raise StepFailedError("canceled", span=vertex.span)
+        if status.code:
+            raise _failure(spec, status, tail, vertex.span)
+
+    def _start(self, spec: ProcessSpec, stdio: Stdio, span: Span | None) -> Process:
+        try:
+            process = self._engine.executor().start(spec, stdio)
+        except (ProgramNotFoundError, ProgramNotExecutableError) as error:
+            raise ProcessFailedError(
+                f'process "{" ".join(spec.args)}" did not start: {error.message}',
+                exit_status=error.exit_status,
+                output_tail=(),
+                span=span,
+                hint=error.hint,
+            ) from error
+        with self._guard:
+            self._running.add(process)
+            if self._cancelled.is_set():
+                process.kill()
+        return process
+
+    def _pass_on(self, read_fd: int, vertex: Vertex) -> tuple[str, ...]:
+        """Emit the output until all writers are gone; its last lines."""
+        tail = _Tail()
+        while output := os.read(read_fd, READ_BYTES):
+            tail.add(output)
+            self._engine.emit(StepOutput(vertex.id, output))
+        return tail.lines()
+
+
+class _Tail:
+    """The last lines of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque(maxlen=TAIL_LINES)
+        self._partial = b""
+
+    def add(self, output: bytes) -> None:
+        *whole, self._partial = (self._partial[-READ_BYTES:] + output).split(b"\n")
+        self._lines.extend(whole)
+
+    def lines(self) -> tuple[str, ...]:
+        lines = [*self._lines, self._partial] if self._partial else self._lines
+        return tuple(line.decode(errors="replace").rstrip("\r") for line in lines)
+
+
+def _points(entries: list[MountEntry]) -> tuple[MountPoint, ...]:
+    points: list[MountPoint] = []
+    for entry in entries:
+        match entry:
+            case BindEntry(source=source, target=target):
+                is_directory = stat.S_ISDIR(os.stat(source).st_mode)
+                points.append(MountPoint(target, is_directory=is_directory))
+            case TmpfsEntry(target=target) | OverlayEntry(target=target):
+                points.append(MountPoint(target, is_directory=True))
+    return tuple(points)
+
+
+def _network(operation: ExecOp) -> Network:
+    return "none" if operation.network == "none" else "host"
+
+
+def _spec(
+    operation: ExecOp,
+    rootfs_dir: str,
+    entries: tuple[MountEntry, ...],
+    mount_env: dict[str, str],
+    span: Span | None,
+) -> ProcessSpec:
+    root_fd = os.open(rootfs_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        account = lookup_user(root_fd, operation.user)
+    except AccountError as error:
+        error_at_step = StepFailedError(error.message, span=span, hint=error.hint)
+        raise error_at_step from error
+    finally:
+        os.close(root_fd)
+    env = {**dict(operation.unkeyed_env), **dict(operation.env), **mount_env}
+    env.setdefault("HOME", account.home)
+    return ProcessSpec(
+        rootfs_dir=rootfs_dir,
+        args=operation.args,
+        env=tuple(f"{name}={value}" for name, value in env.items()),
+        cwd=operation.cwd or "/",
+        credentials=account.credentials,
+        mounts=entries,
+        hostname=operation.hostname or DEFAULT_HOSTNAME,
+        network=_network(operation),
+        privileged=operation.security == "insecure",
+        shm_size_bytes=operation.shm_size_bytes or DEFAULT_SHM_BYTES,
+        rlimits=operation.ulimits,
+    )
+
+
+def _failure(
+    spec: ProcessSpec, status: ExitStatus, tail: tuple[str, ...], span: Span | None
+) -> ProcessFailedError:
+    how = f"exit code: {status.code}"
+    hint = None
+    if status.signal:
+        how = f"killed by signal {status.signal}, {how}"
+        with suppress(KeyError):
+            hint = _SIGNAL_HINTS[status.signal]
+    return ProcessFailedError(
+        f'process "{" ".join(spec.args)}" did not complete successfully: {how}',
+        exit_status=status.code,
+        output_tail=tail,
+        span=span,
+        hint=hint,
+    )
+
+
+_SIGNAL_HINTS = {
+    9: "the kernel kills a process this way when memory runs out: look at dmesg",
+    31: "the seccomp profile ended it for a forbidden system call",
+}
