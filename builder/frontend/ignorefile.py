@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, assert_never
 
 from builder.errors import SourceError
-from builder.frontend.pathpattern import GO_SPACE, Kind, PathPattern, clean_path
+from builder.frontend.goformat import SPACE
+from builder.frontend.pathpattern import Kind, PathPattern, clean_path
 from builder.location import SourceFile, Span
 
 _MEMO_LIMIT = 8192  # directories whose results are kept: more than any walk has open at once
@@ -57,12 +58,12 @@ def _numbered_patterns(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if line.startswith("#"):
             continue
-        pattern = line.strip(GO_SPACE)
+        pattern = line.strip(SPACE)
         if not pattern:
             continue
         exception = pattern.startswith("!")
         if exception:
-            pattern = pattern[1:].strip(GO_SPACE)
+            pattern = pattern[1:].strip(SPACE)
         if pattern:
             pattern = clean_path(pattern)
             if len(pattern) > 1:
@@ -80,7 +81,7 @@ class IgnorePattern:
 
 def _ignore_patterns(texts: Iterable[str]) -> Iterator[IgnorePattern]:
     for text in texts:
-        stripped = text.strip(GO_SPACE)
+        stripped = text.strip(SPACE)
         if not stripped:
             continue
         cleaned = clean_path(stripped)
@@ -118,6 +119,11 @@ class IgnoreMatcher:
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
+
+    @property
+    def has_exceptions(self) -> bool:
+        """Whether any pattern brings something back."""
+        return bool(self._exceptions)
 
     def excludes(self, path: str) -> bool:
         """Whether `path` itself is left out. A directory that is may hold files that are not."""

@@ -44,6 +44,8 @@ class StageFacts:
     base_has_shell: bool  # the base's configuration has a Shell: SHELL was used on purpose
     base_has_workdir: bool  # a WORKDIR of this file stands in a stage below
     used_args: frozenset[str]  # names of ARGs that this stage can see and its FROM line uses
+    arg_values: tuple[tuple[str, str], ...] = ()  # of its own ARGs and its FROM line's, in order
+    needs: frozenset[int] = frozenset()  # other stages that its COPY, ADD and RUN --mount name
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ class ExpandedPorts:
     """EXPOSE's words after expansion."""
 
     ports: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandedWorkdir:
+    """WORKDIR's path after expansion."""
+
+    path: str
     span: Span
 
 
@@ -73,3 +83,4 @@ class LintFacts:
     context_sources: tuple[ContextSources, ...]
     target_platform: Platform
     build_args: frozenset[str]  # names that were given
+    workdirs: tuple[ExpandedWorkdir, ...] = ()
