@@ -11,7 +11,7 @@ from support.commands import run
 from support.oci import read_image
 from support.peers import Buildah, Bundle, Podman, layout_of, skopeo_inspect
 from support.real import RealImage, RealImages
-from support.trees import differences, tree_of_layers
+from support.trees import Node, differences, tree_of_layers
 
 pytestmark = [
     pytest.mark.privileged,
@@ -57,7 +57,7 @@ def test_umoci_unpacks_the_tree_that_pybuild_shows(
     assert differences(_without_root(unpacked), _without_root(applied)) == []
 
 
-def _without_root(tree: dict[str, object]) -> dict[str, object]:
+def _without_root(tree: dict[str, Node]) -> dict[str, Node]:
     return {path: node for path, node in tree.items() if path}
 
 

@@ -59,7 +59,7 @@ class Pybuild:
     ) -> subprocess.Popen[bytes]:
         """Start `pybuild ARGS`; the caller waits for it."""
         environment = pybuild_environment(user=self.user, root=self.root, tmp=self.tmp)
-        channels = {
+        channels: dict[str, Any] = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,

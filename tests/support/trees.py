@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import count
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
@@ -96,7 +96,7 @@ def _xattrs(path: Path) -> tuple[tuple[str, bytes], ...]:
     return tuple((n, os.getxattr(path, n, follow_symlinks=False)) for n in sorted(kept))
 
 
-def _digest(stream: IO[bytes]) -> str:
+def _digest(stream: Any) -> str:
     with stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
