@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from builder.graph.model import Graph, Vertex, VertexId
 
 
-def topological(graph: Graph) -> tuple[Vertex, ...]:
+def topological(graph: Graph) -> tuple[VertexId, ...]:
     """The vertices that the target needs, each after all of its inputs; always in one order."""
-    return tuple(graph.vertices[vertex] for vertex in _after_inputs(graph.vertices, graph.target))
+    return tuple(_after_inputs(graph.vertices, graph.target))
 
 
 def pruned(vertices: Mapping[VertexId, Vertex], target: VertexId) -> Graph:
