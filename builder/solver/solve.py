@@ -61,7 +61,7 @@ def solve(graph: Graph, solving: Solving) -> Result:
 
     An interrupt ends the running steps too and leaves nothing half done in the store.
     """
-    order = topological(graph)
+    order = [graph.vertices[vertex_id] for vertex_id in topological(graph)]
     sources = _fetch_sources(order, solving)
     keys = _definition_keys(order, sources, solving.worker)
     hits = _look_up(graph, order, keys, solving)

@@ -74,12 +74,20 @@ class LocalWorker:
         """As `Worker.file_digest`."""
         match vertex.operation:
             case CopyOp() as operation:
-                trees = tuple(None if item is None else self._tree(item) for item in inputs[1:])
-                return self._copy.file_digest(operation, (None, *trees), vertex.span)
+                return self._copy.file_digest(
+                    operation, self._digested_trees(operation, inputs), vertex.span
+                )
             case ExecOp() as operation:
                 return self._mounted_files(operation, vertex, inputs)
             case _:
                 return None
+
+    def _digested_trees(
+        self, operation: CopyOp, inputs: tuple[Result | None, ...]
+    ) -> tuple[SourceTree | None, ...]:
+        """The trees that a COPY's digest covers; with --link and names in --chown its base too."""
+        base = inputs[0] if operation.link and operation.chown else None
+        return tuple(None if item is None else self._tree(item) for item in (base, *inputs[1:]))
 
     def _mounted_files(
         self, operation: ExecOp, vertex: Vertex, inputs: tuple[Result | None, ...]
