@@ -27,7 +27,7 @@ sys.path.insert(0, str(REPOSITORY / "tests"))
 from support.debian import write_debian_tar  # noqa: E402 - the path is set above
 from support.images import write_busybox_layout  # noqa: E402
 from support.needs import shared_dir  # noqa: E402
-from support.peers import LIMITS, skopeo_copy, without_hybrid_cgroups  # noqa: E402
+from support.peers import LIMITS, apart, skopeo_copy  # noqa: E402
 
 PYBUILD = str(Path(sys.prefix) / "bin" / "pybuild")
 BUILDAH = "/usr/bin/buildah"
@@ -115,7 +115,7 @@ class Bench:
         report = self._work / "report.json"
         argv = [sys.executable, str(shared / "bench" / "peers.py"), "--work", str(self._work)]
         argv += ["--only", ",".join(names), "--n", str(repetitions), "--json", str(report)]
-        subprocess.run([*argv, *builders], check=True, stdout=sys.stderr)
+        subprocess.run(apart([*argv, *builders]), check=True, stdout=sys.stderr)
         results = json.loads(report.read_text())
         return {workload.partition("-")[0]: found for workload, found in results.items()}
 
@@ -150,11 +150,11 @@ class Bench:
             f"{self._work}/podman-run",
         ]
         podman += ["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"]
-        load = without_hybrid_cgroups([*podman, "load", "-q", "-i", str(archive)])
+        load = apart([*podman, "load", "-q", "-i", str(archive)])
         subprocess.run(load, check=True, stdout=subprocess.DEVNULL)
         ours = [PYBUILD, "run", "--rm", "--network", "none", "bench", "true"]
         theirs = [*podman, "run", *LIMITS, "--rm", "--network", "none", "bench", "true"]
-        return Row("run", "podman", _timed(without_hybrid_cgroups(theirs)), _timed(ours), math.nan)
+        return Row("run", "podman", _timed(apart(theirs)), _timed(ours), math.nan)
 
     def _version_row(self) -> Row:
         return Row(

@@ -14,11 +14,15 @@ HYBRID_CGROUP = Path("/sys/fs/cgroup/unified")
 LIMITS = ("--ulimit", "nofile=1024:4096", "--ulimit", "nproc=4096:4096")
 
 
-def without_hybrid_cgroups(argv: Sequence[str]) -> list[str]:
-    """podman and crun refuse a cgroup2 tree beside cgroup v1's; hide it from them."""
-    if not HYBRID_CGROUP.is_dir():
-        return list(argv)
-    return ["unshare", "--mount", "sh", "-c", f'umount {HYBRID_CGROUP}; exec "$@"', "sh", *argv]
+def apart(argv: Sequence[str | Path]) -> list[str]:
+    """`argv` in a mount namespace of its own: podman and buildah leave mounts behind.
+
+    podman and crun refuse a cgroup2 tree beside cgroup v1's, so it is hidden from them.
+    """
+    words = ["unshare", "--mount"]
+    if HYBRID_CGROUP.is_dir():
+        words += ["sh", "-c", f'umount {HYBRID_CGROUP}; exec "$@"', "sh"]
+    return [*words, *map(str, argv)]
 
 
 def skopeo_inspect(reference: str) -> dict[str, Any]:
@@ -60,7 +64,7 @@ class Bundle:
         name = f"pybuild-peer-{self.path.parent.name}"
         state = ["--root", str(self.path.parent / f"{runtime}-state")]
         argv = [runtime, *state, "run", "--bundle", str(self.path), name]
-        return run(without_hybrid_cgroups(argv) if runtime == "crun" else argv)
+        return run(apart(argv) if runtime == "crun" else argv)
 
 
 class Podman:
@@ -71,7 +75,7 @@ class Podman:
         self._options += ["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"]
 
     def __call__(self, *args: str | Path) -> Finished:
-        return run(without_hybrid_cgroups(["podman", *self._options, *map(str, args)]))
+        return run(apart(["podman", *self._options, *args]))
 
     def run(self, image: str, *args: str) -> Finished:
         return self("run", *LIMITS, "--rm", "--network", "none", image, *args)
@@ -85,4 +89,4 @@ class Buildah:
         self._options += ["--storage-driver", "overlay"]
 
     def __call__(self, *args: str | Path) -> Finished:
-        return run(["buildah", *self._options, *map(str, args)])
+        return run(apart(["buildah", *self._options, *args]))
