@@ -208,10 +208,9 @@ def parse_number(field: bytes) -> int:
     digits = field.partition(b"\0")[0].strip()
     if not digits:
         return 0
-    try:
-        return int(digits, 8)
-    except ValueError:
-        raise BadArchiveError("a header of the archive holds a number that is none") from None
+    if not digits.isdigit() or max(digits) > 0x37:
+        raise BadArchiveError("a header of the archive holds a number that is none")
+    return int(digits, 8)
 
 
 def checksum_fits(block: bytes) -> bool:
