@@ -20,7 +20,7 @@ from builder.frontend.lint_rules_form import check_form
 from builder.frontend.lint_rules_from import check_from
 from builder.frontend.lint_rules_stage import check_stage
 from builder.frontend.lintfacts import ContextSources, ExpandedPorts, LintFacts, UndefinedVariable
-from builder.frontend.lintoptions import CheckOptions
+from builder.frontend.lintoptions import check_options
 from builder.frontend.pathpattern import clean_path
 from builder.frontend.plan import CheckWarning
 from builder.frontend.problems import nearest
@@ -34,16 +34,14 @@ class ChecksFailedError(SourceError):
 
 
 def check_dockerfile(
-    dockerfile: Dockerfile,
-    facts: LintFacts,
-    options: CheckOptions,
-    ignore: IgnoreMatcher | None = None,
+    dockerfile: Dockerfile, facts: LintFacts, ignore: IgnoreMatcher | None = None
 ) -> tuple[CheckWarning, ...]:
-    """The findings that `options` let through, by line; of a line, in the order of the rules.
+    """The findings that the check options let through, by line; then in the order of the rules.
 
     `ignore` is the build context's .dockerignore. Stages that `facts` doesn't call planned are
     looked at as far as their text goes, and no further.
     """
+    options = check_options(dockerfile, facts.check_override)
     if options.skips_all and not options.experimental:
         return ()
     found = {
@@ -54,9 +52,11 @@ def check_dockerfile(
     return tuple(sorted(found, key=lambda one: one.span.first_line if one.span else 0))
 
 
-def fail_on_findings(options: CheckOptions, warnings: Sequence[CheckWarning]) -> None:
-    """ChecksFailedError that names the rules, where findings are to fail the build."""
-    if options.fails_build and warnings:
+def fail_on_findings(
+    dockerfile: Dockerfile, facts: LintFacts, warnings: Sequence[CheckWarning]
+) -> None:
+    """ChecksFailedError that names the rules, where the check options make findings errors."""
+    if warnings and check_options(dockerfile, facts.check_override).fails_build:
         names = ", ".join(dict.fromkeys(warning.rule for warning in warnings))
         raise ChecksFailedError(
             f"lint violation found for rules: {names}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from builder.errors import SyntaxProblemError
@@ -11,7 +10,6 @@ from builder.frontend.instructions import Dockerfile
 from builder.frontend.lint_rules import RULES, Rule
 from builder.frontend.problems import did_you_mean
 
-BUILD_ARG = "BUILDKIT_DOCKERFILE_CHECK"
 _ALL = frozenset({"all"})
 _KEYS = ("skip", "error", "experimental")
 
@@ -33,11 +31,13 @@ class CheckOptions:
         return not self.skips_all and rule.name not in self.skipped
 
 
-def check_options(dockerfile: Dockerfile, build_args: Mapping[str, str]) -> CheckOptions:
-    """The options of a build; SyntaxProblemError for text that isn't any."""
-    overriding = build_args.get(BUILD_ARG, "")
-    if overriding.strip():
-        return parse_check_options(overriding)
+def check_options(dockerfile: Dockerfile, override: str | None) -> CheckOptions:
+    """The options of a build; SyntaxProblemError for text that isn't any.
+
+    `override` is the value of the build argument BUILDKIT_DOCKERFILE_CHECK, which wins.
+    """
+    if override and override.strip():
+        return parse_check_options(override)
     directive = next((one for one in dockerfile.directives if one.name == "check"), None)
     if directive is None:
         return CheckOptions()
