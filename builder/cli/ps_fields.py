@@ -1,0 +1,37 @@
+"""What `ps` shows of a container, in Docker's words."""
+
+from __future__ import annotations
+
+from builder.cli.table import truncated
+from builder.cli.units import ago, human_duration
+from builder.runtime.container import ContainerReport
+
+_COMMAND_WIDTH = 20
+
+
+def id_text(report: ContainerReport, *, truncate: bool) -> str:
+    """12 digits, or all 64."""
+    return report.container.short_id if truncate else report.container.container_id
+
+
+def command_text(report: ContainerReport, *, truncate: bool) -> str:
+    """The command line in quotes."""
+    text = " ".join(report.container.args)
+    return f'"{truncated(text, _COMMAND_WIDTH) if truncate else text}"'
+
+
+def status_text(report: ContainerReport, *, now: float) -> str:
+    """`Up 5 minutes`, `Exited (0) 2 hours ago`, `Created`."""
+    state = report.state
+    match report.status:
+        case "created":
+            return "Created"
+        case "running":
+            return f"Up {human_duration(max(0.0, now - state.started_at))}"
+        case "exited":
+            return f"Exited ({state.exit_code}) {ago(state.finished_at, now=now)}"
+
+
+def ports_text(report: ContainerReport) -> str:
+    """The ports that the image exposes; none is published."""
+    return ", ".join(report.container.config.exposed_ports)

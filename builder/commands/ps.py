@@ -1,0 +1,59 @@
+"""List containers, and tell all about one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.engine import Engine
+from builder.runtime.container import ContainerReport
+from builder.runtime.containers import Containers
+from builder.runtime.errors import UnknownContainerError
+from builder.runtime.filters import Filter, Lookups, asks_for_status, matching
+from builder.runtime.inspect import inspect_document
+from cache.descriptor import chain_id
+from cache.errors import NotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class PsRequest:
+    """Which containers to list."""
+
+    every: bool = False  # those too that don't run
+    last: int = 0  # only so many of the latest, whatever they do; 0: no limit
+    filters: tuple[Filter, ...] = ()
+
+
+def list_containers(engine: Engine, request: PsRequest) -> tuple[ContainerReport, ...]:
+    """The containers, the latest first."""
+    containers = Containers(engine.state, engine.database, engine.now)
+
+    def created_of(text: str) -> float:
+        return containers.load(containers.find(text)).created
+
+    def image_ids_of(text: str) -> frozenset[str]:
+        image = engine.images.find(text)
+        return frozenset((image.image_id,) if image else ())
+
+    found = matching(containers.reports(), request.filters, Lookups(created_of, image_ids_of))
+    if not (request.every or request.last or asks_for_status(request.filters)):
+        found = tuple(report for report in found if report.status == "running")
+    return found[: request.last] if request.last else found
+
+
+def inspect_container(engine: Engine, text: str) -> dict[str, object] | None:
+    """What `docker inspect` shows of the container that `text` names; None where there is none."""
+    containers = Containers(engine.state, engine.database, engine.now)
+    try:
+        container = containers.load(containers.find(text))
+    except UnknownContainerError:
+        return None
+    try:
+        lowerdirs = engine.snapshots.view(chain_id(container.diff_ids)).lowerdirs
+    except NotFoundError:
+        lowerdirs = ()  # its image was removed by force and pruned
+    return inspect_document(
+        containers.report(container),
+        containers.paths(container.container_id),
+        lowerdirs=lowerdirs,
+        volume_dir=containers.volume_dir,
+    )

@@ -1,0 +1,51 @@
+"""Remove containers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+from builder.engine import Engine
+from builder.runtime.container import ContainerReport
+from builder.runtime.containers import Containers
+from builder.runtime.control import kill
+from builder.runtime.errors import BrokenContainerError, ContainerRunningError
+
+_END_WAIT_S = 15.0
+
+
+def remove_container(engine: Engine, text: str, *, force: bool, volumes: bool) -> None:
+    """Remove the container that `text` names, with `volumes` those that are its alone too.
+
+    ContainerRunningError for one that runs, unless `force` ends it.
+    """
+    containers = Containers(engine.state, engine.database, engine.now)
+    container_id = containers.find(text)
+    report = _report(containers, container_id)
+    if report is not None and report.status == "running":
+        if not force:
+            raise ContainerRunningError(
+                f"container {text} is running", hint="end it first, or use pybuild rm -f"
+            )
+        _end(containers, report)
+    own = report.container.anonymous_volumes if report is not None and volumes else ()
+    try:
+        with containers.held(container_id, wait_s=_END_WAIT_S if force else 0.2):
+            containers.remove(container_id, volumes=own)
+    except FileNotFoundError:  # it had --rm, and is gone with its process
+        containers.sweep()
+
+
+def _report(containers: Containers, container_id: str) -> ContainerReport | None:
+    try:
+        return containers.report(containers.load(container_id))
+    except BrokenContainerError:
+        return None
+
+
+def _end(containers: Containers, report: ContainerReport) -> None:
+    """Kill it, by the process that runs it where that is alive."""
+    if not kill(containers.paths(report.container.container_id)):
+        with suppress(ProcessLookupError):
+            os.kill(report.state.pid, signal.SIGKILL)

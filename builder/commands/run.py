@@ -1,0 +1,103 @@
+"""Run a container of an image in the foreground."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+from builder.engine import Engine
+from builder.errors import UnknownImageError
+from builder.image.model import StoredImage
+from builder.runtime.bundle import RunOptions, new_container
+from builder.runtime.container import Container
+from builder.runtime.containers import Containers
+from builder.runtime.errors import InvalidOptionError
+from builder.runtime.lifecycle import Runner, given_up, run_to_end
+from builder.runtime.names import checked_name
+from builder.runtime.signals import queued_signals
+from builder.runtime.streams import Attachment, CallerStreams, attached
+from builder.runtime.terminal import require_terminal
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """All that a run is asked for."""
+
+    image: str
+    options: RunOptions
+    caller: CallerStreams
+    cidfile: str = ""  # gets the container's id; must not be there
+
+
+def run(engine: Engine, request: RunRequest) -> int:
+    """Run a new container to its end; the exit status of its process.
+
+    For the main thread, which gets the signals. ProgramNotFoundError and
+    ProgramNotExecutableError where the process can't be started, other errors for the rest.
+    """
+    host = request.options.host
+    if host.terminal and host.stdin_open:
+        require_terminal(request.caller.stdin)
+    with queued_signals() as signals:
+        executor = engine.executor()  # first of all: it starts while the rest is looked up
+        container = _new_container(engine, request)
+        containers = Containers(engine.state, engine.database, engine.now)
+        containers.sweep()
+        runner = Runner(containers, engine.snapshots, executor, signals, engine.now)
+        with attached(request.caller, container.host) as attachment:
+            status = _run(container, runner, attachment, request.cidfile)
+            attachment.drain(lambda: given_up(signals))
+        return status
+
+
+def _run(container: Container, runner: Runner, attachment: Attachment, cidfile: str) -> int:
+    containers = runner.containers
+    with containers.created(container) as created:
+        try:
+            if cidfile:
+                _write_cidfile(cidfile, created.container_id)
+            return run_to_end(created, runner, attachment)
+        finally:
+            if created.host.auto_remove:
+                containers.remove(created.container_id, volumes=created.anonymous_volumes)
+
+
+def _new_container(engine: Engine, request: RunRequest) -> Container:
+    options = request.options
+    if options.name:
+        checked_name(options.name)
+    if options.host.network == "host" and not options.host.hostname:
+        options = replace(options, host=replace(options.host, hostname=os.uname().nodename))
+    return new_container(
+        _image(engine, request.image),
+        request.image,
+        options,
+        container_id=_new_id(),
+        created=engine.now(),
+        new_volume_name=_new_id,
+    )
+
+
+def _image(engine: Engine, text: str) -> StoredImage:
+    image = engine.images.find(text)
+    if image is None:
+        raise UnknownImageError(
+            f"the store has no image {text}",
+            hint="pybuild images lists those it has; pybuild -t NAME . builds one",
+        )
+    return image
+
+
+def _new_id() -> str:
+    return os.urandom(32).hex()
+
+
+def _write_cidfile(path: str, container_id: str) -> None:
+    try:
+        with open(path, "x", encoding="ascii") as file:
+            file.write(container_id)
+    except FileExistsError as error:
+        raise InvalidOptionError(
+            f"--cidfile {path}: the file is there already",
+            hint="it may be another container's: remove it or name another file",
+        ) from error

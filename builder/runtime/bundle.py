@@ -1,0 +1,208 @@
+"""Image and options to container, container to process. Pure; terms: OCI runtime-spec config.md."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from builder.image.model import ContainerConfig, StoredImage
+from builder.runtime.container import Container, HostConfig, Volume
+from builder.runtime.errors import InvalidOptionError
+from builder.runtime.options import EnvEntry
+from builder.runtime.paths import ContainerPaths
+from builder.sandbox.api import (
+    DEFAULT_CAPABILITIES,
+    BindEntry,
+    Credentials,
+    MountEntry,
+    Network,
+    ProcessSpec,
+)
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line of `run` says besides the image."""
+
+    args: tuple[str, ...] = ()
+    name: str = ""  # "": one is made up
+    env: tuple[EnvEntry, ...] = ()
+    user: str | None = None
+    working_dir: str = ""
+    entrypoint: tuple[str, ...] | None = None  # (): the image's is taken away
+    labels: tuple[tuple[str, str], ...] = ()
+    host: HostConfig = field(
+        default_factory=HostConfig
+    )  # a volume with source "" is one of the container's own
+
+
+def new_container(
+    image: StoredImage,
+    image_name: str,
+    options: RunOptions,
+    *,
+    container_id: str,
+    created: float,
+    new_volume_name: Callable[[], str],
+) -> Container:
+    """The container that `options` ask for; InvalidOptionError where they contradict themselves."""
+    config = container_config(image.config.config, options)
+    container = Container(
+        container_id=container_id,
+        name=options.name,
+        created=created,
+        image_id=image.image_id,
+        image_name=image_name,
+        platform=image.config.platform,
+        diff_ids=image.config.diff_ids,
+        config=config,
+        host=replace(
+            options.host,
+            volumes=_volumes(options.host.volumes, config.volumes, new_volume_name),
+        ),
+    )
+    if not container.args:
+        raise InvalidOptionError(
+            f"no command: the image {image_name} has none of its own",
+            hint=f"write it after the image: pybuild run {image_name} /bin/sh",
+        )
+    return container
+
+
+def container_config(image: ContainerConfig, options: RunOptions) -> ContainerConfig:
+    """The image's config with what the command line says put in.
+
+    An entrypoint takes away the image's cmd, which was made for the image's own entrypoint.
+    """
+    entrypoint, cmd = image.entrypoint, image.cmd
+    if options.entrypoint is not None:
+        entrypoint, cmd = options.entrypoint or None, None
+    working_dir = options.working_dir or image.working_dir or "/"
+    if not working_dir.startswith("/"):
+        raise InvalidOptionError(f'the working directory "{working_dir}" is not an absolute path')
+    return replace(
+        image,
+        entrypoint=entrypoint,
+        cmd=options.args or cmd,
+        user=image.user if options.user is None else options.user,
+        working_dir=os.path.normpath(working_dir),
+        env=merged_env(image.env, options.env),
+        labels=tuple(sorted({**dict(image.labels), **dict(options.labels)}.items())),
+    )
+
+
+def merged_env(
+    base: Iterable[tuple[str, str]], changes: Iterable[EnvEntry]
+) -> tuple[tuple[str, str], ...]:
+    """`base` with `changes`: a changed variable keeps its place, a new one comes last."""
+    env: dict[str, str] = dict(base)
+    for name, value in changes:
+        if value is None:
+            env.pop(name, None)
+        else:
+            env[name] = value
+    return tuple(env.items())
+
+
+def _volumes(
+    asked: Iterable[Volume], of_image: Iterable[str], new_volume_name: Callable[[], str]
+) -> tuple[Volume, ...]:
+    """All volumes, those of directories before those inside them."""
+    by_target: dict[str, Volume] = {}
+    for volume in asked:
+        if volume.target in by_target:
+            raise InvalidOptionError(f"two volumes are mounted at {volume.target}")
+        by_target[volume.target] = volume
+    for path in of_image:
+        target = os.path.normpath(f"/{path}")
+        by_target.setdefault(target, Volume(kind="volume", source="", target=target))
+    named = (
+        volume if volume.source else replace(volume, source=new_volume_name())
+        for volume in by_target.values()
+    )
+    return tuple(sorted(named, key=lambda volume: (volume.target.count("/"), volume.target)))
+
+
+def process_env(container: Container, *, home: str) -> tuple[str, ...]:
+    """The environment; later entries win: defaults, the image's, `-e`; HOME where none set it."""
+    env = {"PATH": DEFAULT_PATH, "HOSTNAME": container.hostname}
+    if container.host.terminal:
+        env["TERM"] = "xterm"
+    env.update(container.config.env)
+    env.setdefault("HOME", home)
+    return tuple(f"{name}={value}" for name, value in env.items())
+
+
+def capabilities(host: HostConfig, every: tuple[str, ...]) -> tuple[str, ...]:
+    """The capabilities of the process, out of `every` one that there is; as Docker counts them.
+
+    InvalidOptionError for one that isn't among them.
+    """
+    for name in (*host.cap_add, *host.cap_drop):
+        if name != "ALL" and name not in every:
+            raise InvalidOptionError(f'there is no capability called "{name}"')
+    if "ALL" in host.cap_add:
+        return tuple(name for name in every if name not in host.cap_drop)
+    base = () if "ALL" in host.cap_drop else DEFAULT_CAPABILITIES
+    wanted = {name for name in base if name not in host.cap_drop} | set(host.cap_add)
+    return tuple(name for name in every if name in wanted)
+
+
+def process_spec(
+    container: Container,
+    paths: ContainerPaths,
+    *,
+    credentials: Credentials,
+    home: str,
+    every_capability: tuple[str, ...],
+    host_files: tuple[tuple[str, str], ...],
+    volume_dir: Callable[[str], str],
+    cgroup: str,
+) -> ProcessSpec:
+    """How the container's first process runs, once its root filesystem is mounted.
+
+    `host_files` are (path in the container, path here), `every_capability` those there are.
+    """
+    host = container.host
+    return ProcessSpec(
+        rootfs_dir=paths.rootfs,
+        args=container.args,
+        env=process_env(container, home=home),
+        cwd=container.config.working_dir or "/",
+        credentials=credentials,
+        mounts=mount_entries(host, host_files, volume_dir=volume_dir),
+        hostname=container.hostname,
+        network=sandbox_network(host),
+        capabilities=capabilities(host, every_capability),
+        no_new_privileges=host.no_new_privileges,
+        seccomp="unconfined" if host.privileged else host.seccomp,
+        privileged=host.privileged,
+        readonly_rootfs=host.readonly_rootfs,
+        terminal=host.terminal,
+        shm_size_bytes=host.shm_size_bytes,
+        rlimits=host.rlimits,
+        cgroup=cgroup,
+    )
+
+
+def sandbox_network(host: HostConfig) -> Network:
+    """The network as the sandbox knows it."""
+    return "none" if host.network == "none" else "host"
+
+
+def mount_entries(
+    host: HostConfig,
+    host_files: tuple[tuple[str, str], ...],
+    *,
+    volume_dir: Callable[[str], str],
+) -> tuple[MountEntry, ...]:
+    """The files of /etc, then the volumes, which win where they are mounted over the same path."""
+    taken = {volume.target for volume in host.volumes}
+    entries = [BindEntry(source, target) for target, source in host_files if target not in taken]
+    for volume in host.volumes:
+        source = volume.source if volume.kind == "bind" else volume_dir(volume.source)
+        entries.append(BindEntry(source, volume.target, readonly=volume.readonly))
+    return tuple(entries)

@@ -1,0 +1,206 @@
+"""A container's config.json and state.json as bytes and back. Times are kept in microseconds."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from builder.image.codec import container_dict, container_of, platform_dict, platform_of
+from builder.image.errors import InvalidImageError
+from builder.image.jsonobject import JsonObject, parse_object
+from builder.image.model import ContainerConfig, Platform
+from builder.runtime.container import (
+    Container,
+    ContainerState,
+    HostConfig,
+    NetworkMode,
+    Volume,
+)
+from builder.runtime.errors import BrokenContainerError
+from cache.digest import parse_digest
+from cache.errors import InvalidDigestError
+
+FORMAT_VERSION = 1
+
+_HINT = "pybuild rm -f removes the container"
+
+
+def encode_container(container: Container) -> bytes:
+    """config.json."""
+    document: dict[str, object] = {
+        "format": FORMAT_VERSION,
+        "id": container.container_id,
+        "name": container.name,
+        "created_us": _microseconds(container.created),
+        "image_id": container.image_id,
+        "image_name": container.image_name,
+        "platform": platform_dict(container.platform),
+        "diff_ids": list(container.diff_ids),
+        "config": container_dict(container.config),
+        "host": _host_dict(container.host),
+    }
+    return _encode(document)
+
+
+def decode_container(blob: bytes) -> Container:
+    """The container of a config.json; BrokenContainerError for anything else."""
+    try:
+        return _container_of(parse_object(blob, what="container's record"))
+    except (InvalidImageError, InvalidDigestError) as error:
+        raise BrokenContainerError(error.message, hint=_HINT) from error
+
+
+def encode_state(state: ContainerState) -> bytes:
+    """state.json."""
+    document: dict[str, object] = {
+        "pid": state.pid,
+        "pid_started": state.pid_started,
+        "boot_id": state.boot_id,
+        "started_us": _microseconds(state.started_at),
+        "finished_us": _microseconds(state.finished_at),
+        "exit_code": state.exit_code,
+        "error": state.error,
+    }
+    return _encode(document)
+
+
+def decode_state(blob: bytes) -> ContainerState:
+    """The state of a state.json; BrokenContainerError for anything else."""
+    try:
+        document = parse_object(blob, what="container's state")
+        return ContainerState(
+            pid=document.integer("pid"),
+            pid_started=document.integer("pid_started"),
+            boot_id=document.text("boot_id"),
+            started_at=_seconds(document, "started_us"),
+            finished_at=_seconds(document, "finished_us"),
+            exit_code=document.integer("exit_code"),
+            error=document.text("error"),
+        )
+    except InvalidImageError as error:
+        raise BrokenContainerError(error.message, hint=_HINT) from error
+
+
+def _encode(document: dict[str, object]) -> bytes:
+    # arguments may hold bytes that are no UTF-8: the process gets them, the record a "?" each
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+def _microseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000)
+
+
+def _seconds(document: JsonObject, name: str) -> float:
+    return document.integer(name) / 1_000_000
+
+
+def _container_of(document: JsonObject) -> Container:
+    if document.integer("format", required=True) != FORMAT_VERSION:
+        raise document.error("format", f"is not {FORMAT_VERSION}")
+    config, host, platform = (document.child(name) for name in ("config", "host", "platform"))
+    return Container(
+        container_id=document.text("id", required=True),
+        name=document.text("name", required=True),
+        created=_seconds(document, "created_us"),
+        image_id=document.digest("image_id"),
+        image_name=document.text("image_name"),
+        platform=platform_of(platform) if platform else Platform("", ""),
+        diff_ids=tuple(parse_digest(text) for text in document.texts("diff_ids") or ()),
+        config=container_of(config) if config else ContainerConfig(),
+        host=_host_of(host) if host else HostConfig(),
+    )
+
+
+def _host_dict(host: HostConfig) -> dict[str, object]:
+    return {
+        "network": host.network,
+        "hostname": host.hostname,
+        "extra_hosts": [f"{name}={address}" for name, address in host.extra_hosts],
+        "volumes": [_volume_dict(volume) for volume in host.volumes],
+        "auto_remove": host.auto_remove,
+        "terminal": host.terminal,
+        "stdin_open": host.stdin_open,
+        "readonly_rootfs": host.readonly_rootfs,
+        "privileged": host.privileged,
+        "cap_add": list(host.cap_add),
+        "cap_drop": list(host.cap_drop),
+        "no_new_privileges": host.no_new_privileges,
+        "seccomp": host.seccomp,
+        "rlimits": [
+            {"name": name, "soft": soft, "hard": hard} for name, soft, hard in host.rlimits
+        ],
+        "shm_size_bytes": host.shm_size_bytes,
+    }
+
+
+def _host_of(document: JsonObject) -> HostConfig:
+    return HostConfig(
+        network=_network(document),
+        hostname=document.text("hostname"),
+        extra_hosts=tuple(
+            (name, address)
+            for name, _, address in (
+                text.partition("=") for text in document.texts("extra_hosts") or ()
+            )
+        ),
+        volumes=tuple(_volume_of(volume) for volume in document.children("volumes")),
+        auto_remove=document.boolean("auto_remove"),
+        terminal=document.boolean("terminal"),
+        stdin_open=document.boolean("stdin_open"),
+        readonly_rootfs=document.boolean("readonly_rootfs"),
+        privileged=document.boolean("privileged"),
+        cap_add=document.texts("cap_add") or (),
+        cap_drop=document.texts("cap_drop") or (),
+        no_new_privileges=document.boolean("no_new_privileges"),
+        seccomp=_seccomp(document),
+        rlimits=tuple(
+            (limit.text("name"), limit.integer("soft"), limit.integer("hard"))
+            for limit in document.children("rlimits")
+        ),
+        shm_size_bytes=document.integer("shm_size_bytes"),
+    )
+
+
+def _network(document: JsonObject) -> NetworkMode:
+    match document.text("network"):
+        case "default":
+            return "default"
+        case "host":
+            return "host"
+        case "none":
+            return "none"
+        case _:
+            raise document.error("network", "is unknown")
+
+
+def _seccomp(document: JsonObject) -> Literal["default", "unconfined"]:
+    match document.text("seccomp"):
+        case "default":
+            return "default"
+        case "unconfined":
+            return "unconfined"
+        case _:
+            raise document.error("seccomp", "is unknown")
+
+
+def _volume_dict(volume: Volume) -> dict[str, object]:
+    return {
+        "kind": volume.kind,
+        "source": volume.source,
+        "target": volume.target,
+        "readonly": volume.readonly,
+    }
+
+
+def _volume_of(document: JsonObject) -> Volume:
+    match document.text("kind"):
+        case "bind" | "volume" as kind:
+            return Volume(
+                kind=kind,
+                source=document.text("source", required=True),
+                target=document.text("target", required=True),
+                readonly=document.boolean("readonly"),
+            )
+        case _:
+            raise document.error("kind", "is unknown")

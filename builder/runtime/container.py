@@ -1,0 +1,119 @@
+"""A container as data: what it was asked to be, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from builder.image.model import ContainerConfig, Platform
+from cache.digest import Digest
+
+Status = Literal["created", "running", "exited"]
+
+NetworkMode = Literal["default", "host", "none"]
+
+DEFAULT_SHM_BYTES = 64 << 20
+
+EXIT_KILLED = 137
+"""The exit status of a container that went down with its pybuild: that is a SIGKILL."""
+
+EXIT_UNKNOWN = 255
+"""The exit status of a container that ran when the machine went down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A directory or file from outside the root filesystem, seen at `target`."""
+
+    kind: Literal["bind", "volume"]
+    source: str  # bind: absolute path on the host; volume: its name in the store
+    target: str  # absolute, in the container
+    readonly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """How a container is tied to this machine: what an image never says."""
+
+    network: NetworkMode = "default"
+    hostname: str = ""  # "": from the id, or the machine's own with the host's network
+    extra_hosts: tuple[tuple[str, str], ...] = ()  # name, address
+    volumes: tuple[Volume, ...] = ()
+    auto_remove: bool = False
+    terminal: bool = False
+    stdin_open: bool = False
+    readonly_rootfs: bool = False
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()  # "CAP_CHOWN" or "ALL"
+    cap_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = False
+    seccomp: Literal["default", "unconfined"] = "default"
+    rlimits: tuple[tuple[str, int, int], ...] = ()  # name, soft, hard; -1 for no limit
+    shm_size_bytes: int = DEFAULT_SHM_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What a container was asked to be. Never changes; how it is doing stands in its state."""
+
+    container_id: str  # 64 hex digits
+    name: str
+    created: float  # seconds since the epoch
+    image_id: Digest
+    image_name: str  # as the user wrote it
+    platform: Platform
+    diff_ids: tuple[Digest, ...]  # the image's layers, which the container's own lies on
+    config: ContainerConfig  # the image's, with what `run` said put in
+    host: HostConfig
+
+    @property
+    def args(self) -> tuple[str, ...]:
+        """The command line: entrypoint, then cmd."""
+        return (self.config.entrypoint or ()) + (self.config.cmd or ())
+
+    @property
+    def anonymous_volumes(self) -> tuple[str, ...]:
+        """The names of the volumes that are this container's alone."""
+        return tuple(volume.source for volume in self.host.volumes if volume.kind == "volume")
+
+    @property
+    def network_mode(self) -> str:
+        """The name of the network that it is on."""
+        return "host" if self.host.network == "default" else self.host.network
+
+    @property
+    def short_id(self) -> str:
+        """The 12 digits that people see."""
+        return self.container_id[:12]
+
+    @property
+    def hostname(self) -> str:
+        """The host name asked for, else the short id."""
+        return self.host.hostname or self.short_id
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """How far a container has come, as last written down; times in seconds since the epoch."""
+
+    pid: int = 0  # of its first process, as the machine counts; kept after its end
+    pid_started: int = 0  # clock ticks after boot: tells the process from a later one of that pid
+    boot_id: str = ""
+    started_at: float = 0.0  # 0: never
+    finished_at: float = 0.0  # 0: not yet
+    exit_code: int = 0
+    error: str = ""  # why it could not be started
+
+    @property
+    def recorded_running(self) -> bool:
+        """Whether nobody has written down its end. The process itself may be gone."""
+        return self.started_at > 0 and self.finished_at == 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerReport:
+    """A container and what is true of it now."""
+
+    container: Container
+    state: ContainerState
+    status: Status

@@ -1,0 +1,60 @@
+"""What can be wrong with containers, their names and their options."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from cache.errors import PybuildError
+
+
+class UnknownContainerError(PybuildError):
+    """No container has this name or an id that begins so."""
+
+    code: ClassVar[str] = "unknown-container"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"no container is called {text[:200]!a}", hint="pybuild ps -a lists all of them"
+        )
+
+
+class AmbiguousContainerError(PybuildError):
+    """The beginning of an id that several containers have."""
+
+    code: ClassVar[str] = "ambiguous-container"
+
+
+class InvalidContainerNameError(PybuildError):
+    """Text that a container cannot be called."""
+
+    code: ClassVar[str] = "invalid-container-name"
+
+
+class ContainerNameTakenError(PybuildError):
+    """Another container has the name."""
+
+    code: ClassVar[str] = "container-name-taken"
+
+
+class ContainerRunningError(PybuildError):
+    """Not possible while the container runs."""
+
+    code: ClassVar[str] = "container-running"
+
+
+class BrokenContainerError(PybuildError):
+    """The container's record cannot be read."""
+
+    code: ClassVar[str] = "broken-container"
+
+
+class InvalidOptionError(PybuildError):
+    """An option of `run` whose value makes no sense."""
+
+    code: ClassVar[str] = "invalid-option"
+
+
+class TerminalError(PybuildError):
+    """A terminal was asked for where there is none."""
+
+    code: ClassVar[str] = "no-terminal"

@@ -1,0 +1,152 @@
+"""A container as `docker inspect` shows it, which scripts read fields of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from builder.image.assemble import rfc3339
+from builder.image.codec import container_dict
+from builder.runtime.container import Container, ContainerReport, Volume
+from builder.runtime.paths import ContainerPaths
+
+_NEVER = "0001-01-01T00:00:00Z"
+"""Go's zero time: what Docker shows for a moment that has not come."""
+
+_Document = dict[str, object]
+
+
+def inspect_document(
+    report: ContainerReport,
+    paths: ContainerPaths,
+    *,
+    lowerdirs: tuple[str, ...],
+    volume_dir: Callable[[str], str],
+) -> _Document:
+    """The object that `docker inspect` prints for a container. `lowerdirs`: of its image."""
+    container = report.container
+    args = container.args
+    return {
+        "Id": container.container_id,
+        "Created": rfc3339(container.created),
+        "Path": args[0] if args else "",
+        "Args": list(args[1:]),
+        "State": _state(report),
+        "Image": container.image_id,
+        "ResolvConfPath": paths.resolv_conf,
+        "HostnamePath": paths.hostname,
+        "HostsPath": paths.hosts,
+        "LogPath": "",
+        "Name": f"/{container.name}",
+        "RestartCount": 0,
+        "Driver": "overlay2",
+        "Platform": container.platform.os,
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": _host_config(container),
+        "GraphDriver": {
+            "Name": "overlay2",
+            "Data": {
+                "LowerDir": ":".join(lowerdirs),
+                "UpperDir": paths.upperdir,
+                "WorkDir": paths.workdir,
+                "MergedDir": paths.rootfs,
+            },
+        },
+        "Mounts": [_mount(volume, volume_dir) for volume in container.host.volumes],
+        "Config": _config(container),
+        "NetworkSettings": {"Networks": {container.network_mode: {}}},
+    }
+
+
+def _state(report: ContainerReport) -> _Document:
+    state = report.state
+    running = report.status == "running"
+    return {
+        "Status": report.status,
+        "Running": running,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": False,
+        "Pid": state.pid if running else 0,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": rfc3339(state.started_at) if state.started_at else _NEVER,
+        "FinishedAt": rfc3339(state.finished_at) if state.finished_at else _NEVER,
+    }
+
+
+def _host_config(container: Container) -> _Document:
+    host = container.host
+    security = ["no-new-privileges"] * host.no_new_privileges
+    security += ["seccomp=unconfined"] * (host.seccomp == "unconfined")
+    return {
+        "Binds": [_bind_text(volume) for volume in host.volumes if volume.kind == "bind"] or None,
+        "NetworkMode": container.network_mode,
+        "AutoRemove": host.auto_remove,
+        "CapAdd": list(host.cap_add) or None,
+        "CapDrop": list(host.cap_drop) or None,
+        "ExtraHosts": [f"{name}:{address}" for name, address in host.extra_hosts] or None,
+        "Privileged": host.privileged,
+        "ReadonlyRootfs": host.readonly_rootfs,
+        "SecurityOpt": security or None,
+        "ShmSize": host.shm_size_bytes,
+        "Ulimits": [
+            {"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in host.rlimits
+        ],
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    }
+
+
+def _bind_text(volume: Volume) -> str:
+    return f"{volume.source}:{volume.target}" + ":ro" * volume.readonly
+
+
+def _mount(volume: Volume, volume_dir: Callable[[str], str]) -> _Document:
+    if volume.kind == "bind":
+        return {
+            "Type": "bind",
+            "Source": volume.source,
+            "Destination": volume.target,
+            "Mode": "ro" if volume.readonly else "",
+            "RW": not volume.readonly,
+            "Propagation": "rprivate",
+        }
+    return {
+        "Type": "volume",
+        "Name": volume.source,
+        "Source": volume_dir(volume.source),
+        "Destination": volume.target,
+        "Driver": "local",
+        "Mode": "ro" if volume.readonly else "",
+        "RW": not volume.readonly,
+        "Propagation": "",
+    }
+
+
+def _config(container: Container) -> _Document:
+    """Docker always shows these, empty or not; the others only where they are set."""
+    shown = container_dict(container.config)
+    host = container.host
+    return {
+        "Hostname": container.hostname,
+        "Domainname": "",
+        "User": "",
+        "AttachStdin": host.stdin_open,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "Tty": host.terminal,
+        "OpenStdin": host.stdin_open,
+        "StdinOnce": host.stdin_open,
+        "Env": [],
+        "Cmd": None,
+        "Volumes": None,
+        "WorkingDir": "",
+        "Entrypoint": None,
+        "OnBuild": None,
+        "Labels": {},
+        **shown,
+        "Image": container.image_name,
+    }

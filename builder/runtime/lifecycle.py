@@ -1,0 +1,188 @@
+"""A container from created to exited, in the foreground of the process that runs it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from builder.errors import EXIT_RUN_ENGINE
+from builder.kernel.capabilities import NAMES
+from builder.runtime.bundle import process_spec, sandbox_network
+from builder.runtime.container import Container, ContainerState
+from builder.runtime.control import ControlServer, listening
+from builder.runtime.freezing import SignalFreezer
+from builder.runtime.liveness import boot_id, identity_of
+from builder.runtime.rootfs import container_rootfs
+from builder.runtime.streams import Attachment
+from builder.sandbox.accounts import lookup_user
+from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
+from builder.sandbox.hostfiles import write_host_files
+from cache.errors import PybuildError
+
+if TYPE_CHECKING:
+    import socket
+
+    from builder.runtime.containers import Containers
+    from builder.runtime.signals import SignalQueue
+    from builder.sandbox.api import Executor, ExitStatus, Process
+    from cache.snapshot.api import Snapshotter
+
+_GIVING_UP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What running a container takes of the engine and of the caller."""
+
+    containers: Containers
+    snapshots: Snapshotter
+    executor: Executor
+    signals: SignalQueue
+    now: Callable[[], float]
+
+
+def run_to_end(container: Container, runner: Runner, attachment: Attachment) -> int:
+    """Run the container, which the caller holds, and give its exit status.
+
+    What it wrote may still be on its way out: `attachment.drain` waits for that. Errors:
+    ProgramNotFoundError, ProgramNotExecutableError, or what else it could not be started for.
+    """
+    paths = runner.containers.paths(container.container_id)
+    with ExitStack() as stack:
+        listener = stack.enter_context(listening(paths))
+        with _failures_recorded(container, runner):
+            process = _started(container, runner, attachment, stack)
+        attachment.attach(process.terminal_fd)
+        _record_start(container, runner, process)
+        status = _Foreground(process, runner, attachment).supervise(listener)
+        _record_end(container, runner, status.code)
+    return status.code
+
+
+def given_up(signals: SignalQueue) -> bool:
+    """Whether the caller wants this process to end, whatever is left to do."""
+    return not _GIVING_UP.isdisjoint(signals.take())
+
+
+def _started(
+    container: Container, runner: Runner, attachment: Attachment, stack: ExitStack
+) -> Process:
+    """The first process, over a root filesystem that stays mounted as long as `stack`."""
+    paths = runner.containers.paths(container.container_id)
+    root_fd = stack.enter_context(container_rootfs(container, runner.containers, runner.snapshots))
+    host = container.host
+    host_files = write_host_files(
+        paths.container_dir,
+        hostname=container.hostname,
+        network=sandbox_network(host),
+        extra_hosts=host.extra_hosts,
+    )
+    account = lookup_user(root_fd, container.config.user)
+    spec = process_spec(
+        container,
+        paths,
+        credentials=account.credentials,
+        home=account.home,
+        every_capability=NAMES,
+        host_files=tuple(host_files),
+        volume_dir=runner.containers.volume_dir,
+        cgroup="",
+    )
+    process = runner.executor.start(spec, attachment.stdio(account.credentials))
+    stack.callback(process.kill)
+    return process
+
+
+@contextmanager
+def _failures_recorded(container: Container, runner: Runner) -> Generator[None, None, None]:
+    """Write down why a container could not be started, for those who look at it later."""
+    try:
+        yield
+    except PybuildError as error:
+        known = isinstance(error, ProgramNotFoundError | ProgramNotExecutableError)
+        exit_code = error.exit_status if known else EXIT_RUN_ENGINE
+        runner.containers.write_state(
+            container.container_id, ContainerState(exit_code=exit_code, error=error.message)
+        )
+        raise
+
+
+def _record_start(container: Container, runner: Runner, process: Process) -> None:
+    identity = identity_of(process.pid)
+    state = ContainerState(
+        pid=process.pid,
+        pid_started=identity.started if identity else 0,
+        boot_id=identity.boot_id if identity else boot_id(),
+        started_at=runner.now(),
+    )
+    runner.containers.write_state(container.container_id, state)
+
+
+def _record_end(container: Container, runner: Runner, exit_code: int) -> None:
+    state = runner.containers.state(container.container_id)
+    runner.containers.write_state(
+        container.container_id, replace(state, finished_at=runner.now(), exit_code=exit_code)
+    )
+
+
+class _Foreground:
+    """Passes signals on and answers requests until the first process has ended."""
+
+    def __init__(self, process: Process, runner: Runner, attachment: Attachment) -> None:
+        self._process = process
+        self._signals = runner.signals
+        self._attachment = attachment
+        self._poller = select.poll()
+        self._poller.register(self._signals.fileno(), select.POLLIN)
+
+    def supervise(self, listener: socket.socket) -> ExitStatus:
+        control = ControlServer(
+            listener,
+            self._poller,
+            freezer=SignalFreezer(self._process.pid),
+            kill=self._process.kill,
+        )
+        with _end_of(self._process) as end_fd:
+            if end_fd is not None:
+                self._poller.register(end_fd, select.POLLIN)
+                self._serve(control, end_fd)
+        control.close()
+        status = self._process.wait()
+        assert status is not None, "waiting without a timeout gives a status"
+        return status
+
+    def _serve(self, control: ControlServer, end_fd: int) -> None:
+        while True:
+            for fd, _ in self._poller.poll():
+                if fd == end_fd:
+                    return
+                if fd == self._signals.fileno():
+                    self._pass_on()
+                else:
+                    control.handle(fd)
+
+    def _pass_on(self) -> None:
+        for number in self._signals.take():
+            if number == signal.SIGWINCH and self._attachment.has_terminal:
+                self._attachment.resize()
+            else:
+                self._process.signal(number)
+
+
+@contextmanager
+def _end_of(process: Process) -> Generator[int | None, None, None]:
+    """A descriptor that is readable when the process has ended; None where it has already."""
+    try:
+        fd = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        yield None
+        return
+    try:
+        yield fd
+    finally:
+        os.close(fd)

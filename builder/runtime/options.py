@@ -1,0 +1,220 @@
+"""Text of `run`'s options to values. Pure: what the machine has comes in as arguments."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from builder.errors import UnsupportedError
+from builder.runtime.container import Volume
+from builder.runtime.errors import InvalidOptionError
+
+EnvEntry = tuple[str, str | None]
+"""A variable; None takes it away from what the image sets."""
+
+_SIZE_UNITS = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+_RLIMIT_NAMES = (
+    "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime "
+    "sigpending stack"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityOptions:
+    """What `--security-opt` said."""
+
+    no_new_privileges: bool = False
+    seccomp: Literal["default", "unconfined"] = "default"
+
+
+def parse_env(text: str, environment: Mapping[str, str]) -> EnvEntry:
+    """`K=V`, or `K` with the caller's value; K without one is taken away."""
+    name, separator, value = text.partition("=")
+    if not name:
+        raise InvalidOptionError(f'"{text[:100]}" has no variable name before the "="')
+    return (name, value) if separator else (name, environment.get(name))
+
+
+def parse_env_file(text: str, environment: Mapping[str, str]) -> tuple[EnvEntry, ...]:
+    """The lines of an `--env-file`: K=V or K, nothing is quoted, `#` begins a comment line."""
+    entries: list[EnvEntry] = []
+    for line in text.removeprefix("\ufeff").splitlines():
+        entry = line.lstrip()
+        if not entry or entry.startswith("#"):
+            continue
+        name = entry.partition("=")[0]
+        if not name or any(map(str.isspace, name)):
+            raise InvalidOptionError(f"the variable name {name[:100]!a} of an env-file has a blank")
+        entries.append(parse_env(entry, environment))
+    return tuple(entries)
+
+
+def parse_pairs(entries: Iterable[str], *, option: str) -> tuple[tuple[str, str], ...]:
+    """`K=V` or `K`, a later one of the same name wins."""
+    pairs: dict[str, str] = {}
+    for text in entries:
+        name, _, value = text.partition("=")
+        if not name:
+            raise InvalidOptionError(f'{option} "{text[:100]}" has no name before the "="')
+        pairs[name] = value
+    return tuple(pairs.items())
+
+
+def parse_volume(text: str, *, working_dir: str) -> Volume:
+    """`SRC:DST[:ro|rw]` or `DST`, which is a new volume of the container's own (its name is "").
+
+    A SRC that begins with "." is below `working_dir`.
+    """
+    source, target, flags = _volume_parts(text)
+    if not target.startswith("/"):
+        raise InvalidOptionError(f'--volume "{text}": the path in the container is not absolute')
+    if os.path.normpath(target) in {"/", "//"}:
+        raise InvalidOptionError(f'--volume "{text}": nothing can be mounted over the root')
+    readonly = _is_readonly(flags, text)
+    if source is None:
+        return Volume(kind="volume", source="", target=os.path.normpath(target), readonly=readonly)
+    if source.startswith("."):
+        source = os.path.join(working_dir, source)
+    if not source.startswith("/"):
+        raise UnsupportedError(
+            f'--volume "{text}": named volumes are not supported',
+            hint=f"for a directory of this machine write its path: ./{source}",
+        )
+    return Volume(
+        kind="bind",
+        source=os.path.normpath(source),
+        target=os.path.normpath(target),
+        readonly=readonly,
+    )
+
+
+def _volume_parts(text: str) -> tuple[str | None, str, tuple[str, ...]]:
+    match text.split(":"):
+        case [target] if target:
+            return None, target, ()
+        case [source, target] if source and target.startswith("/"):
+            return source, target, ()
+        case [target, flags] if target and flags:  # a volume of its own with flags
+            return None, target, tuple(flags.split(","))
+        case [source, target, flags] if source and target and flags:
+            return source, target, tuple(flags.split(","))
+        case _:
+            raise InvalidOptionError(
+                f'--volume "{text}" is not SOURCE:TARGET[:ro], nor TARGET alone'
+            )
+
+
+def _is_readonly(flags: tuple[str, ...], text: str) -> bool:
+    for flag in flags:
+        if flag not in {"ro", "rw"}:
+            raise UnsupportedError(
+                f'--volume "{text}": "{flag}" is not supported', hint="ro and rw are"
+            )
+    if {"ro", "rw"} <= set(flags):
+        raise InvalidOptionError(f'--volume "{text}" is both ro and rw')
+    return "ro" in flags
+
+
+def parse_size(text: str, *, option: str) -> int:
+    """`64m`, `1g`, `4096` in bytes."""
+    number, unit = text.lower(), "b"
+    if number.endswith("b") and len(number) > 1:
+        number = number[:-1]
+    if number and number[-1] in _SIZE_UNITS:
+        number, unit = number[:-1], number[-1]
+    try:
+        size_bytes = int(float(number) * _SIZE_UNITS[unit])
+    except (ValueError, OverflowError) as error:
+        raise InvalidOptionError(
+            f'{option} "{text}" is not a size', hint="a size is a number and b, k, m or g: 64m"
+        ) from error
+    if size_bytes <= 0:
+        raise InvalidOptionError(f"{option} must be more than nothing")
+    return size_bytes
+
+
+def parse_ulimit(text: str) -> tuple[str, int, int]:
+    """`NAME=SOFT[:HARD]`; -1 is no limit."""
+    name, _, limits = text.partition("=")
+    soft_text, separator, hard_text = limits.partition(":")
+    try:
+        soft = int(soft_text)
+        hard = int(hard_text) if separator else soft
+    except ValueError as error:
+        raise InvalidOptionError(
+            f'--ulimit "{text}" is not NAME=SOFT[:HARD]', hint="for example nofile=1024:2048"
+        ) from error
+    if name not in _RLIMIT_NAMES.split():
+        raise InvalidOptionError(
+            f'--ulimit "{text}": there is no limit called "{name}"',
+            hint=f"there are {', '.join(_RLIMIT_NAMES.split())}",
+        )
+    if hard != -1 and (soft > hard or soft == -1):
+        raise InvalidOptionError(f'--ulimit "{text}": the soft limit is above the hard one')
+    return name, max(soft, -1), max(hard, -1)
+
+
+def parse_security_options(entries: Iterable[str]) -> SecurityOptions:
+    """`no-new-privileges[:true|false]`, `seccomp=unconfined`; others are refused by name."""
+    no_new_privileges = False
+    seccomp: Literal["default", "unconfined"] = "default"
+    for text in entries:
+        match text.replace("=", ":", 1).split(":", 1):
+            case ["no-new-privileges"] | ["no-new-privileges", "true"]:
+                no_new_privileges = True
+            case ["no-new-privileges", "false"]:
+                no_new_privileges = False
+            case ["seccomp", "unconfined"]:
+                seccomp = "unconfined"
+            case ["seccomp", "builtin"]:
+                seccomp = "default"
+            case _:
+                raise UnsupportedError(
+                    f'--security-opt "{text}" is not supported',
+                    hint="no-new-privileges and seccomp=unconfined are",
+                )
+    return SecurityOptions(no_new_privileges, seccomp)
+
+
+def parse_capability(text: str) -> str:
+    """A capability with or without CAP_, in any case, or ALL; in the kernel's spelling."""
+    name = text.upper()
+    if name == "ALL":
+        return name
+    return name if name.startswith("CAP_") else f"CAP_{name}"
+
+
+def parse_extra_host(text: str) -> tuple[str, str]:
+    """`NAME:ADDRESS` or `NAME=ADDRESS`; an IPv6 address may stand in brackets."""
+    separator = "=" if "=" in text else ":"
+    name, _, address = text.partition(separator)
+    address = address.removeprefix("[").removesuffix("]")
+    if not name or any(map(str.isspace, text)) or not _is_address(address):
+        raise InvalidOptionError(f'--add-host "{text}" is not NAME:ADDRESS')
+    return name, address
+
+
+def _is_address(text: str) -> bool:
+    import socket  # noqa: PLC0415 - 4 ms that only --add-host needs
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, text)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def parse_hostname(text: str) -> str:
+    """A host name that the kernel and the resolver take."""
+    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+    if not text or len(text) > 63 or not allowed.issuperset(text) or text[0] in "-.":
+        raise InvalidOptionError(
+            f"--hostname {text[:100]!a} is not a host name",
+            hint="at most 63 letters, digits, - and .",
+        )
+    return text

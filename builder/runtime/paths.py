@@ -1,0 +1,69 @@
+"""Where each thing of one container lies; no other module joins these paths.
+
+containers/ID/
+  config.json     what it was asked to be; never changes
+  state.json      how far it has come; missing until it is started
+  lock            flocked by the pybuild that runs it
+  control         that pybuild's socket, see builder.runtime.control
+  fs/             the overlay's upperdir: the container's own layer
+  work/           the overlay's workdir
+  rootfs/         where that pybuild, and nobody else, sees the root filesystem
+  stubs/          mount points that the image lacks
+  hosts, hostname, resolv.conf      bound over the container's own in /etc
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPaths:
+    """The paths below a container's directory."""
+
+    container_dir: str
+
+    @property
+    def config(self) -> str:
+        return os.path.join(self.container_dir, "config.json")
+
+    @property
+    def state(self) -> str:
+        return os.path.join(self.container_dir, "state.json")
+
+    @property
+    def lock(self) -> str:
+        return os.path.join(self.container_dir, "lock")
+
+    @property
+    def control(self) -> str:
+        return os.path.join(self.container_dir, "control")
+
+    @property
+    def upperdir(self) -> str:
+        return os.path.join(self.container_dir, "fs")
+
+    @property
+    def workdir(self) -> str:
+        return os.path.join(self.container_dir, "work")
+
+    @property
+    def rootfs(self) -> str:
+        return os.path.join(self.container_dir, "rootfs")
+
+    @property
+    def stubs(self) -> str:
+        return os.path.join(self.container_dir, "stubs")
+
+    @property
+    def hosts(self) -> str:
+        return os.path.join(self.container_dir, "hosts")
+
+    @property
+    def hostname(self) -> str:
+        return os.path.join(self.container_dir, "hostname")
+
+    @property
+    def resolv_conf(self) -> str:
+        return os.path.join(self.container_dir, "resolv.conf")
