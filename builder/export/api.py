@@ -11,6 +11,14 @@ Compression = Literal["gzip", "zstd", "uncompressed"]
 
 
 @dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image and what it is called there, in normal forms: docker.io/library/app:latest."""
+
+    image: StoredImage
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExportRequest:
     """What to write and where to."""
 
@@ -23,6 +31,12 @@ class ExportRequest:
     compression_level: int | None = None
     force_compression: bool = False
     annotations: tuple[tuple[str, str], ...] = ()
+    more: tuple[NamedImage, ...] = ()  # for what can hold several images: archives and layouts
+
+    @property
+    def images(self) -> tuple[NamedImage, ...]:
+        """All of them."""
+        return (NamedImage(self.image, self.names), *self.more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ _PRESENT: JsonDict = {}
 """Ports and volumes are objects whose keys alone matter: Go's map[string]struct{}."""
 
 
-def encode_json(document: JsonDict) -> bytes:
+def encode_json(document: JsonDict | list[JsonDict]) -> bytes:
     """The same bytes for the same document; InvalidImageError for text that UTF-8 can't hold."""
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     try:

@@ -1,0 +1,28 @@
+"""A directory filled by a command, as an image of one layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from builder.engine import Engine
+from builder.image.model import ImageConfig, StoredImage
+from builder.layer.pack import pack
+from cache.descriptor import EMPTY_CHAIN, chain_id
+
+
+def keep_as_image(
+    engine: Engine, config: ImageConfig, fill: Callable[[str], object]
+) -> StoredImage:
+    """Keep what `fill` writes into the directory it is given; `config` gets the layer's diff_id."""
+    with engine.leases.hold() as lease:
+        active = engine.snapshots.prepare(EMPTY_CHAIN)
+        try:
+            fill(active.upperdir)
+            layer = pack(active.upperdir, userxattr=active.mount.userxattr)
+            lease.add("chain", chain_id((layer.diff_id,)))
+            engine.snapshots.commit(active, diff_id=layer.diff_id, size_bytes=layer.size_bytes)
+        except BaseException:
+            engine.snapshots.discard(active)
+            raise
+        return engine.images.put(replace(config, diff_ids=(layer.diff_id,)), (layer.size_bytes,))

@@ -1,0 +1,115 @@
+"""An OCI layout's files. Spec: OCI image-spec image-layout.md.
+
+oci-layout            {"imageLayoutVersion":"1.0.0"}
+index.json            the manifest, once for each name
+blobs/sha256/HEX      manifest, config, layers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from builder.export.archive import ArchiveWriter
+from builder.export.blobs import LayerBlob
+from builder.image.annotations import IMAGE_NAME, REF_NAME
+from builder.image.codec import encode_index, encode_json, encode_manifest
+from builder.image.model import Index, IndexEntry, Manifest, MediaType, StoredImage
+from builder.image.reference import parse_reference
+from cache.descriptor import Descriptor
+from cache.digest import Digest, hex_of, sha256_digest
+
+LAYOUT_FILE = "oci-layout"
+INDEX_FILE = "index.json"
+BLOBS_DIR = "blobs/sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutImage:
+    """All the blobs of one image, and its entries in the index."""
+
+    config: bytes
+    manifest: bytes
+    layers: tuple[LayerBlob, ...]
+    entries: tuple[IndexEntry, ...]
+
+    @property
+    def documents(self) -> tuple[bytes, ...]:
+        """The blobs besides the layers."""
+        return self.config, self.manifest
+
+    @property
+    def manifest_digest(self) -> Digest:
+        return self.entries[0].descriptor.digest
+
+
+def layout_image(
+    image: StoredImage,
+    *,
+    config: bytes,
+    layers: Sequence[LayerBlob],
+    names: Sequence[str],
+    annotations: tuple[tuple[str, str], ...] = (),
+) -> LayoutImage:
+    """The image with its manifest; `names` in normal form, `config` as the store has it."""
+    manifest = encode_manifest(
+        Manifest(
+            media_type=MediaType.OCI_MANIFEST,
+            config=Descriptor(MediaType.OCI_CONFIG, image.image_id, len(config)),
+            layers=tuple(layer.descriptor for layer in layers),
+            annotations=annotations,
+        )
+    )
+    descriptor = Descriptor(MediaType.OCI_MANIFEST, sha256_digest(manifest), len(manifest))
+    entry = IndexEntry(descriptor, image.config.platform)
+    return LayoutImage(config, manifest, tuple(layers), _named(entry, names))
+
+
+def _named(entry: IndexEntry, names: Sequence[str]) -> tuple[IndexEntry, ...]:
+    """The entry once for each name."""
+    if not names:
+        return (entry,)
+    return tuple(
+        replace(entry, descriptor=replace(entry.descriptor, annotations=_annotations(name)))
+        for name in names
+    )
+
+
+def _annotations(name: str) -> tuple[tuple[str, str], ...]:
+    tag = parse_reference(name).tag
+    named = ((IMAGE_NAME, name),)
+    return (*named, (REF_NAME, tag)) if tag else named
+
+
+def write_layout(archive: ArchiveWriter, images: Sequence[LayoutImage]) -> None:
+    """Add a whole layout to the archive; the index first, so that a stream says what comes."""
+    archive.add_file(LAYOUT_FILE, layout_document())
+    entries = tuple(entry for image in images for entry in image.entries)
+    archive.add_file(INDEX_FILE, encode_index(Index(MediaType.OCI_INDEX, entries)))
+    archive.add_directory("blobs")
+    archive.add_directory(BLOBS_DIR)
+    for image in images:
+        for document in image.documents:
+            _add_once(archive, sha256_digest(document), document)
+        for layer in image.layers:
+            _add_once(archive, layer.descriptor.digest, layer)
+
+
+def _add_once(archive: ArchiveWriter, digest: Digest, blob: bytes | LayerBlob) -> None:
+    name = blob_file(digest)
+    if archive.has(name):
+        return
+    if isinstance(blob, bytes):
+        archive.add_file(name, blob)
+    else:
+        archive.add_stream(name, blob.descriptor.size_bytes, blob.write)
+
+
+def blob_file(digest: Digest) -> str:
+    """The blob's place in a layout."""
+    return f"{BLOBS_DIR}/{hex_of(digest)}"
+
+
+def layout_document() -> bytes:
+    """What the file oci-layout says."""
+    return encode_json({"imageLayoutVersion": "1.0.0"})

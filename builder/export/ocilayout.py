@@ -1,0 +1,51 @@
+"""An image as an OCI layout, in a tar archive or a directory."""
+
+from __future__ import annotations
+
+import os
+
+from builder.export.api import Exported, ExportRequest, NamedImage
+from builder.export.archive import ArchiveWriter
+from builder.export.blobs import LayerBlobs, Packing
+from builder.export.layout import LayoutImage, layout_image, write_layout
+from builder.export.layoutdir import add_to_directory
+from builder.export.output import STDOUT, open_output
+from cache.content.api import ContentStore
+
+
+class OciLayoutExporter:
+    """type=oci: a tar archive at `dest`, or a layout's directory that the image is added to.
+
+    A `dest` that is a directory is one without being told so.
+    """
+
+    def __init__(
+        self, content: ContentStore, blobs: LayerBlobs, *, as_directory: bool = False
+    ) -> None:
+        self._content = content
+        self._blobs = blobs
+        self._as_directory = as_directory
+
+    def export(self, request: ExportRequest) -> Exported:
+        images = [self._prepare(named, request) for named in request.images]
+        if self._as_directory or (request.dest != STDOUT and os.path.isdir(request.dest)):
+            for image in images:
+                add_to_directory(request.dest, image)
+        else:
+            with open_output(request.dest) as file:
+                archive = ArchiveWriter(file)
+                write_layout(archive, images)
+                archive.finish()
+        return Exported(dest=request.dest, digest=images[0].manifest_digest)
+
+    def _prepare(self, named: NamedImage, request: ExportRequest) -> LayoutImage:
+        packing = Packing(
+            request.compression, request.compression_level, force=request.force_compression
+        )
+        return layout_image(
+            named.image,
+            config=self._content.read(named.image.image_id),
+            layers=self._blobs.of(named.image, packing),
+            names=named.names,
+            annotations=request.annotations,
+        )

@@ -1,0 +1,236 @@
+"""Layers from elsewhere into the store: each becomes a snapshot, and its blob is kept.
+
+The blob is kept because packing a foreign layer's tree again may give other bytes, and then the
+image would be another one. It is checked against its digest, and what it unpacks to against the
+diff_id, before anything of it can be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from builder.image.imagestore import ORIGIN, ImageStore
+from builder.image.model import MediaType, StoredImage
+from builder.layer.apply import apply_layer
+from builder.layer.compress import compressor, decompressed
+from builder.worker.image_layout import SourceLayer
+from builder.worker.image_source import ImageSource
+from builder.worker.readahead import ReadAhead
+from cache.content.adopt import adopt_file
+from cache.content.api import BlobWriter, ContentStore
+from cache.descriptor import EMPTY_CHAIN, ChainId, Descriptor, chain_id, chain_over
+from cache.digest import Digest, HashingReader, Reader, Writer
+from cache.errors import CorruptContentError, NotFoundError
+from cache.snapshot.api import SnapshotInfo, Snapshotter
+from cache.statedir import StateDir
+
+_FOREIGN = ""
+_MAGIC = (
+    (b"\x1f\x8b", MediaType.OCI_LAYER_GZIP),
+    (b"\x28\xb5\x2f\xfd", MediaType.OCI_LAYER_ZSTD),
+    (b"\xfd7zXZ\0", _FOREIGN),
+    (b"BZh", _FOREIGN),
+)
+"""How files begin, and what that is as a layer; some are read that no image may have."""
+
+_NOT_KEPT = (_FOREIGN, MediaType.OCI_LAYER)
+"""Compressed anew: plain tars too, where they'd have to be copied."""
+
+_CHUNK = 1 << 20
+
+
+class StoreParts(Protocol):
+    """The parts of the store that images are kept in; an Engine has them."""
+
+    @property
+    def state(self) -> StateDir: ...
+    @property
+    def content(self) -> ContentStore: ...
+    @property
+    def snapshots(self) -> Snapshotter: ...
+    @property
+    def images(self) -> ImageStore: ...
+
+
+def keep_layers(
+    parts: StoreParts, source: ImageSource, layers: Sequence[SourceLayer]
+) -> tuple[int, ...]:
+    """Make a snapshot of each layer that has none; the sizes of their plain tars, base first.
+
+    The caller holds a lease on the stack.
+    """
+    sizes: list[int] = []
+    parent = EMPTY_CHAIN
+    for layer in layers:
+        info = _known(parts, parent, layer.diff_id) or _kept(parts, source, layer, parent)
+        sizes.append(info.size_bytes)
+        parent = info.chain_id
+    return tuple(sizes)
+
+
+def restore_layers(parts: StoreParts, image: StoredImage) -> None:
+    """Unpack again, from the blobs that they came in, those layers that the store has dropped.
+
+    It drops what a crash of the machine has damaged. NotFoundError for a layer made here.
+    """
+    if parts.snapshots.info(chain_id(image.config.diff_ids)) is not None:
+        return
+    parent = EMPTY_CHAIN
+    for diff_id in image.config.diff_ids:
+        info = _known(parts, parent, diff_id) or _restored(parts, parent, diff_id)
+        parent = info.chain_id
+
+
+def _known(parts: StoreParts, parent: ChainId, diff_id: Digest) -> SnapshotInfo | None:
+    return parts.snapshots.info(chain_over(parent, diff_id)) or parts.snapshots.stack(
+        parent, diff_id
+    )
+
+
+def _kept(
+    parts: StoreParts, source: ImageSource, layer: SourceLayer, parent: ChainId
+) -> SnapshotInfo:
+    with parts.state.lock(f"layer {layer.diff_id}"):  # two commands that load one image
+        return _known(parts, parent, layer.diff_id) or _unpacked(parts, source, layer, parent)
+
+
+def _unpacked(
+    parts: StoreParts, source: ImageSource, layer: SourceLayer, parent: ChainId
+) -> SnapshotInfo:
+    """The layer read once: hashed as stored and as plain tar, unpacked, and its blob kept."""
+    _check_size(source, layer)
+    with source.open(layer.file_name) as extent, _origin(parts, source, layer) as origin:
+        stored = HashingReader(_Tee(extent, origin.stored_copy))
+        plain = HashingReader(_Tee(decompressed(stored), origin.plain_copy))
+
+        def keep_blob() -> None:
+            _drain(stored)  # what follows the compressed data belongs to the blob too
+            if layer.blob is not None and stored.digest != layer.blob.digest:
+                raise _damaged(source.what, layer.blob.digest)
+            blob = origin.keep(stored.digest, stored.size_bytes)
+            parts.images.record_blob(layer.diff_id, ORIGIN, blob)
+
+        return _snapshot(parts, plain, parent, layer.diff_id, before_commit=keep_blob)
+
+
+def _restored(parts: StoreParts, parent: ChainId, diff_id: Digest) -> SnapshotInfo:
+    blob = parts.images.origin_blob(diff_id)
+    if blob is None:
+        raise NotFoundError(
+            f"the store has lost the layer {diff_id}", hint="build or load its image again"
+        )
+    with parts.content.open(blob.digest) as file:
+        plain = HashingReader(decompressed(file))
+        return _snapshot(parts, plain, parent, diff_id, before_commit=lambda: _drain(file))
+
+
+def _snapshot(
+    parts: StoreParts,
+    plain: HashingReader,
+    parent: ChainId,
+    diff_id: Digest,
+    *,
+    before_commit: Callable[[], None],
+) -> SnapshotInfo:
+    """Unpack a plain tar, which must have this digest, over `parent`."""
+    active = parts.snapshots.prepare(parent)
+    try:
+        with ReadAhead(plain) as ahead:
+            apply_layer(ahead, active)
+            _drain(ahead)
+        _check_diff_id(plain, diff_id)
+        before_commit()
+        return parts.snapshots.commit(active, diff_id=diff_id, size_bytes=plain.size_bytes)
+    except BaseException:
+        parts.snapshots.discard(active)
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """How a layer's blob is kept: who gets a copy of the bytes, and what to do when all is read."""
+
+    keep: Callable[[Digest, int], Descriptor]
+    stored_copy: Writer | None = None
+    plain_copy: Writer | None = None
+
+
+@contextmanager
+def _origin(parts: StoreParts, source: ImageSource, layer: SourceLayer) -> Generator[_Origin]:
+    """A file of its own is shared, a member of an archive copied; a plain one is compressed."""
+    media_type = _media_type_of(source, layer.file_name)
+    path = source.path(layer.file_name)
+    if path is not None and media_type != _FOREIGN:
+
+        def adopt(digest: Digest, size_bytes: int) -> Descriptor:
+            adopt_file(parts.state, path, digest)
+            return Descriptor(media_type, digest, size_bytes)
+
+        yield _Origin(adopt)
+        return
+    with parts.content.ingest() as blob:
+        yield _recompressed(blob) if media_type in _NOT_KEPT else _copied(blob, media_type)
+
+
+def _copied(blob: BlobWriter, media_type: str) -> _Origin:
+    def finish(_digest: Digest, _size_bytes: int) -> Descriptor:
+        return Descriptor(media_type, *blob.commit())
+
+    return _Origin(finish, stored_copy=blob)
+
+
+def _recompressed(blob: BlobWriter) -> _Origin:
+    gzip = compressor("gzip", blob)
+
+    def finish(_digest: Digest, _size_bytes: int) -> Descriptor:
+        gzip.close()
+        return Descriptor(MediaType.OCI_LAYER_GZIP, *blob.commit())
+
+    return _Origin(finish, plain_copy=gzip)
+
+
+def _media_type_of(source: ImageSource, name: str) -> str:
+    """By the first bytes: what a manifest says may be wrong."""
+    with source.open(name) as extent:
+        start = extent.read(6)
+    for magic, media_type in _MAGIC:
+        if start.startswith(magic):
+            return media_type
+    return MediaType.OCI_LAYER
+
+
+def _check_size(source: ImageSource, layer: SourceLayer) -> None:
+    size_bytes = source.size(layer.file_name)
+    if layer.blob is not None and size_bytes not in {None, layer.blob.size_bytes}:
+        raise _damaged(source.what, layer.blob.digest)
+
+
+def _check_diff_id(plain: HashingReader, diff_id: Digest) -> None:
+    if plain.digest != diff_id:
+        raise CorruptContentError(f"a layer unpacks to {plain.digest}, not to {diff_id}")
+
+
+def _damaged(what: str, digest: Digest) -> CorruptContentError:
+    return CorruptContentError(f"{what} is damaged: the blob {digest} has other bytes")
+
+
+class _Tee:
+    """Reads on, and gives a copy of what was read to `copy`."""
+
+    def __init__(self, source: Reader, copy: Writer | None) -> None:
+        self._source = source
+        self._copy = copy
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        if self._copy is not None:
+            self._copy.write(data)
+        return data
+
+
+def _drain(source: Reader) -> None:
+    while source.read(_CHUNK):
+        pass
