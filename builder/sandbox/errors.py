@@ -26,3 +26,16 @@ class ProgramNotExecutableError(PybuildError):
 
     code: ClassVar[str] = "program-not-executable"
     exit_status: ClassVar[int] = EXIT_RUN_NOT_EXECUTABLE
+
+
+class WorkingDirectoryError(PybuildError):
+    """The working directory is none, or the user may not enter it."""
+
+    code: ClassVar[str] = "working-directory"
+    exit_status: ClassVar[int] = EXIT_RUN_NOT_EXECUTABLE
+
+
+class MountTargetError(PybuildError):
+    """A mount that was asked for cannot be put where it was asked for."""
+
+    code: ClassVar[str] = "mount-target"

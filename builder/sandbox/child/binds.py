@@ -1,0 +1,74 @@
+"""The mounts that the caller asks for: binds, tmpfs, writable views of a tree."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from builder.kernel import mount
+from builder.kernel.libc import AT_FDCWD
+from builder.sandbox.child.request import BindMount, Mount, OverlayMount, Request, TmpfsMount
+from builder.sandbox.child.targets import is_directory, open_target
+from builder.sandbox.child.wire import Report
+
+_TREE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def prepare(request: Request, report: Report) -> list[tuple[str, int]]:
+    """(target, unattached mount) of each, in order; while the host's files can still be named."""
+    prepared: list[tuple[str, int]] = []
+    nodev = 0 if request.privileged else mount.ATTR_NODEV
+    for entry in request.mounts:
+        report.doing("mount", entry.target)
+        tree_fd = _made(entry, rootless=request.rootless, nodev=nodev)
+        prepared.append((entry.target, tree_fd))
+    return prepared
+
+
+def _made(entry: Mount, *, rootless: bool, nodev: int) -> int:
+    match entry:
+        case BindMount():
+            return _bind(entry, nodev)
+        case TmpfsMount():
+            size = (f"size={entry.size_bytes}",) if entry.size_bytes else ()
+            options = (f"mode={entry.mode:o}", *size)
+            return mount.new_filesystem("tmpfs", options, mount.ATTR_NOSUID | mount.ATTR_NODEV)
+        case OverlayMount():
+            return _overlay(entry, rootless=rootless, nodev=nodev)
+
+
+def _bind(entry: BindMount, nodev: int) -> int:
+    directory_fd, path = (entry.source_fd, "") if entry.source_fd >= 0 else (AT_FDCWD, entry.source)
+    try:
+        tree_fd = mount.clone_tree(directory_fd, path, recursive=entry.recursive)
+    except OSError as error:
+        if error.errno != errno.EINVAL or entry.recursive:
+            raise
+        # in a user namespace a directory may not be shown without the mounts that cover parts of it
+        tree_fd = mount.clone_tree(directory_fd, path, recursive=True)
+    attributes = nodev | (mount.ATTR_RDONLY if entry.readonly else 0)
+    if attributes:
+        mount.set_attributes(tree_fd, attributes, recursive=True)
+    return tree_fd
+
+
+def _overlay(entry: OverlayMount, *, rootless: bool, nodev: int) -> int:
+    """By descriptors' names: short, and with no character that an option must escape."""
+    opened = [os.open(path, _TREE) for path in (entry.lowerdir, entry.upperdir, entry.workdir)]
+    lower, upper, work = (f"/proc/self/fd/{fd}" for fd in opened)
+    own = ("userxattr",) if rootless else ("redirect_dir=off", "metacopy=off")
+    options = (f"lowerdir={lower}", f"upperdir={upper}", f"workdir={work}", "volatile", *own)
+    tree_fd = mount.new_filesystem("overlay", options, nodev)
+    for fd in opened:
+        os.close(fd)
+    return tree_fd
+
+
+def attach(prepared: list[tuple[str, int]], root_fd: int, report: Report) -> None:
+    """Put them in the root filesystem, in order: a later one may lie in an earlier one."""
+    for target, tree_fd in prepared:
+        report.doing("mount", target)
+        target_fd = open_target(root_fd, target, is_directory=is_directory(tree_fd))
+        mount.attach(tree_fd, target_fd)
+        os.close(target_fd)
+        os.close(tree_fd)

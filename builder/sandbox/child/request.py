@@ -1,0 +1,164 @@
+"""What the executor asks the server for: one process. Numbers and plain text, no policy.
+
+On the way descriptors are places in the list that travels with the request; `decoded` puts the
+received descriptors in.
+"""
+
+from __future__ import annotations
+
+import marshal
+
+
+class _Record:
+    """A set of fields with a name each, as `__slots__` lists them."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def fields(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class BindMount(_Record):
+    """A file or directory of the host's at `target`."""
+
+    __slots__ = ("readonly", "recursive", "source", "source_fd", "target")
+
+    def __init__(
+        self, *, source: str, source_fd: int, target: str, readonly: bool, recursive: bool
+    ) -> None:
+        self.source = source  # "" where source_fd names it
+        self.source_fd = source_fd  # -1 where source names it
+        self.target = target
+        self.readonly = readonly
+        self.recursive = recursive
+
+
+class TmpfsMount(_Record):
+    """A fresh tmpfs at `target`."""
+
+    __slots__ = ("mode", "size_bytes", "target")
+
+    def __init__(self, *, target: str, size_bytes: int, mode: int) -> None:
+        self.target = target
+        self.size_bytes = size_bytes
+        self.mode = mode
+
+
+class OverlayMount(_Record):
+    """A tree at `target` whose writes go to `upperdir`."""
+
+    __slots__ = ("lowerdir", "target", "upperdir", "workdir")
+
+    def __init__(self, *, lowerdir: str, upperdir: str, workdir: str, target: str) -> None:
+        self.lowerdir = lowerdir
+        self.upperdir = upperdir
+        self.workdir = workdir
+        self.target = target
+
+
+Mount = BindMount | TmpfsMount | OverlayMount
+_MOUNTS: dict[str, type[BindMount | TmpfsMount | OverlayMount]] = {
+    mount.__name__: mount for mount in (BindMount, TmpfsMount, OverlayMount)
+}
+
+
+class Request(_Record):
+    """A process to start."""
+
+    __slots__ = (
+        "args",
+        "capabilities",
+        "cgroup_fds",
+        "cwd",
+        "env",
+        "gid",
+        "groups",
+        "hostname",
+        "mounts",
+        "new_network",
+        "no_new_privileges",
+        "privileged",
+        "readonly_rootfs",
+        "rlimits",
+        "rootfs_dir",
+        "rootless",
+        "seccomp_fd",
+        "shm_size_bytes",
+        "stdio_fds",
+        "terminal",
+        "uid",
+    )
+
+    def __init__(
+        self,
+        *,
+        rootfs_dir: str,
+        args: tuple[str, ...],
+        env: tuple[str, ...],
+        cwd: str,
+        uid: int,
+        gid: int,
+        groups: tuple[int, ...],
+        mounts: tuple[Mount, ...],
+        hostname: str,
+        new_network: bool,
+        capabilities: int,
+        no_new_privileges: bool,
+        privileged: bool,
+        readonly_rootfs: bool,
+        rootless: bool,
+        terminal: bool,
+        shm_size_bytes: int,
+        rlimits: tuple[tuple[int, int, int], ...],
+        stdio_fds: tuple[int, int, int],
+        seccomp_fd: int,
+        cgroup_fds: tuple[int, ...],
+    ) -> None:
+        self.rootfs_dir = rootfs_dir
+        self.args = args
+        self.env = env
+        self.cwd = cwd
+        self.uid = uid
+        self.gid = gid
+        self.groups = groups
+        self.mounts = mounts
+        self.hostname = hostname
+        self.new_network = new_network
+        self.capabilities = capabilities  # a mask: the bounding set
+        self.no_new_privileges = no_new_privileges
+        self.privileged = privileged
+        self.readonly_rootfs = readonly_rootfs
+        self.rootless = rootless
+        self.terminal = terminal
+        self.shm_size_bytes = shm_size_bytes
+        self.rlimits = rlimits  # (RLIMIT_*, soft, hard)
+        self.stdio_fds = stdio_fds  # -1: /dev/null
+        self.seccomp_fd = seccomp_fd  # a file of BPF instructions; -1: no filter
+        self.cgroup_fds = cgroup_fds  # of cgroup.procs files to join
+
+
+def encoded(request: Request) -> bytes:
+    """The request as bytes."""
+    mounts = tuple((type(mount).__name__, mount.fields()) for mount in request.mounts)
+    return marshal.dumps(request.fields() | {"mounts": mounts})
+
+
+def decoded(data: bytes, fds: tuple[int, ...]) -> Request:
+    """The request again; places in the list of descriptors become the descriptors `fds`."""
+    fields = marshal.loads(data)  # noqa: S302 - from our own process, and data only
+    mounts: list[Mount] = []
+    for name, mount_fields in fields.pop("mounts"):
+        mount = _MOUNTS[name](**mount_fields)
+        if isinstance(mount, BindMount) and mount.source_fd >= 0:
+            mount.source_fd = fds[mount.source_fd]
+        mounts.append(mount)
+    request = Request(mounts=tuple(mounts), **fields)
+
+    def fd_at(place: int) -> int:
+        return fds[place] if place >= 0 else -1
+
+    stdin, stdout, stderr = request.stdio_fds
+    request.stdio_fds = (fd_at(stdin), fd_at(stdout), fd_at(stderr))
+    request.seccomp_fd = fd_at(request.seccomp_fd)
+    request.cgroup_fds = tuple(map(fd_at, request.cgroup_fds))
+    return request

@@ -1,0 +1,108 @@
+"""The sandbox server: takes requests from one socket and clones a child for each.
+
+Single-threaded, so that a clone is safe, and small, so that it is cheap. It ends, and with it
+all that it started, when the executor closes the socket or dies.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+import sys
+
+from builder.kernel import namespaces
+from builder.kernel.process import SIGKILL, close_except, reset_signals
+from builder.sandbox.child import wire
+from builder.sandbox.child.request import decoded
+from builder.sandbox.child.setup import run_child
+
+CONTROL_FD = 3
+
+_NAMESPACES = (
+    namespaces.CLONE_NEWNS
+    | namespaces.CLONE_NEWPID
+    | namespaces.CLONE_NEWIPC
+    | namespaces.CLONE_NEWUTS
+)
+
+
+def main() -> None:
+    """Serve until the executor is gone."""
+    reset_signals()
+    os.setsid()  # an interrupt at the terminal is the executor's to handle
+    os.umask(0o022)
+    # all is imported: from here on nothing of a root filesystem's can be taken for a module
+    sys.meta_path.clear()
+    sys.path.clear()
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, CONTROL_FD)
+    _Server(control).serve()
+
+
+class _Server:
+    def __init__(self, control: _socket.socket) -> None:
+        self._control = control
+        self._own_pidfd = os.pidfd_open(os.getpid())
+        self._children: dict[int, tuple[int, _socket.socket]] = {}  # by pidfd: pid, status socket
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+
+    def serve(self) -> None:
+        try:
+            while True:
+                for fd, _ in self._poll.poll():
+                    if fd != CONTROL_FD:
+                        self._report_end(fd)
+                    elif not self._take_request():
+                        return
+        finally:
+            for pid, _ in self._children.values():
+                os.kill(pid, SIGKILL)
+            for pidfd in tuple(self._children):
+                self._report_end(pidfd)
+
+    def _report_end(self, pidfd: int) -> None:
+        pid, status_socket = self._children.pop(pidfd)
+        _, wait_status = os.waitpid(pid, 0)  # all of its pid namespace are gone when this returns
+        self._poll.unregister(pidfd)
+        wire.send(status_socket, (wire.ENDED, wait_status))
+        status_socket.close()
+        os.close(pidfd)
+
+    def _take_request(self) -> bool:
+        """Start what is asked for. False when there is nobody left to ask.
+
+        With each request travel its setup socket, its status socket, the request itself in a
+        file of memory, and the descriptors that it names.
+        """
+        message, fds = wire.receive(self._control)
+        if not message:
+            return False
+        setup_fd, status_fd, request_fd, *process_fds = fds
+        status_socket = _seqpacket(status_fd)
+        try:
+            self._start(setup_fd, status_socket, request_fd, tuple(process_fds))
+        except OSError as error:
+            wire.send(status_socket, (wire.FAILED, "namespaces", error.errno or 0, ""))
+            status_socket.close()
+        finally:
+            for fd in (setup_fd, request_fd, *process_fds):
+                os.close(fd)
+        return True
+
+    def _start(
+        self, setup_fd: int, status_socket: _socket.socket, request_fd: int, fds: tuple[int, ...]
+    ) -> None:
+        request = decoded(os.pread(request_fd, os.fstat(request_fd).st_size, 0), fds)
+        network = namespaces.CLONE_NEWNET if request.new_network else 0
+        pid, pidfd = namespaces.fork_into(_NAMESPACES | network)
+        if pid == 0:
+            close_except({setup_fd, self._own_pidfd, *fds})
+            run_child(request, _seqpacket(setup_fd), self._own_pidfd)
+        self._children[pidfd] = (pid, status_socket)
+        self._poll.register(pidfd, select.POLLIN)
+        wire.send(status_socket, (wire.STARTED, pid), (pidfd,))
+
+
+def _seqpacket(fd: int) -> _socket.socket:
+    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd)

@@ -1,0 +1,106 @@
+"""A child's way from clone to execve, in the order that the kernel and safety ask for.
+
+Before pivot_root: everything that comes from the host is taken as a descriptor (binds) or made
+as a mount without a place (/proc, /sys, tmpfs). After it the host's files are gone, and whatever a
+path inside the root filesystem says, it cannot name one. Order: OCI runtime-spec, config-linux.md.
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+
+from builder.kernel import mount, namespaces
+from builder.kernel.paths import open_in_root
+from builder.kernel.process import close_on_exec_from, die_with_parent
+from builder.sandbox.child import binds, devices, filesystems, identity, masks, network, program
+from builder.sandbox.child.request import Request
+from builder.sandbox.child.targets import open_target
+from builder.sandbox.child.wire import Report
+
+_EXIT_NOT_STARTED = 127  # read by nobody: the report says what happened
+
+
+def run_child(request: Request, setup_socket: _socket.socket, server_pidfd: int) -> None:
+    """Become the process that is asked for. Never returns: it reports a failure and exits."""
+    report = Report(setup_socket)
+    try:
+        _leave_server(request, server_pidfd, report)
+        _enter_root(request, report)
+        identity.limit_resources(request)
+        identity.enter(request, report)
+        report.executing()
+        close_on_exec_from(3)
+        program.execute(request.args, request.env, report)
+    except OSError as error:
+        report.failed(error)
+    except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
+        report.crashed(error)
+    finally:
+        os._exit(_EXIT_NOT_STARTED)
+
+
+def _leave_server(request: Request, server_pidfd: int, report: Report) -> None:
+    """Stand alone: own session, own cgroup, bound to the server's life."""
+    die_with_parent()
+    poll = select.poll()
+    poll.register(server_pidfd, select.POLLIN)
+    if poll.poll(0):  # it died before the line above could help
+        os._exit(_EXIT_NOT_STARTED)
+    os.setsid()
+    report.doing("cgroup")
+    for fd in request.cgroup_fds:
+        os.write(fd, b"0")  # "this process"
+    namespaces.unshare(namespaces.CLONE_NEWCGROUP)  # the joined groups are its roots
+    report.doing("hostname", request.hostname)
+    _socket.sethostname(request.hostname)
+
+
+def _enter_root(request: Request, report: Report) -> None:
+    """Make the root filesystem, with all that is mounted in it, this process's only one."""
+    report.doing("mount", "/")
+    mount.mount("none", "/", "", mount.MS_REC | mount.MS_PRIVATE)
+    special = filesystems.prepare(request, report)
+    nodes = devices.take_nodes(report, all_nodes=request.privileged)
+    prepared = binds.prepare(request, report)
+    report.doing("pivot_root", request.rootfs_dir)
+    root_fd = _pivot(request.rootfs_dir, devices_usable=request.privileged)
+    filesystems.attach(special, root_fd, report)
+    devices.populate(special, nodes, report)
+    if request.terminal:
+        devices.open_terminal(special, request, report)
+    else:
+        devices.use_stdio(request.stdio_fds)
+    if not request.privileged:
+        masks.hide(special, report)
+    if request.new_network:
+        network.bring_up(special, report)
+    binds.attach(prepared, root_fd, report)
+    _make_cwd(root_fd, request, report)
+    if request.readonly_rootfs:
+        report.doing("mount", "/")
+        mount.set_attributes(root_fd, mount.ATTR_RDONLY)
+
+
+def _pivot(rootfs_dir: str, *, devices_usable: bool) -> int:
+    place_fd = os.open(rootfs_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root_fd = mount.clone_tree(place_fd)
+    if not devices_usable:
+        # CAP_MKNOD is among the default capabilities: a node of a disk may be made, never opened
+        mount.set_attributes(root_fd, mount.ATTR_NODEV)
+    mount.attach(root_fd, place_fd)
+    os.fchdir(root_fd)
+    namespaces.pivot_root(".", ".")  # the old root comes to lie on the new one's "/"
+    mount.unmount(".", mount.MNT_DETACH)
+    os.chdir("/")
+    os.close(place_fd)
+    return root_fd
+
+
+def _make_cwd(root_fd: int, request: Request, report: Report) -> None:
+    report.doing("cwd", request.cwd)
+    try:
+        os.close(open_in_root(root_fd, request.cwd, os.O_PATH | os.O_DIRECTORY))
+    except FileNotFoundError:
+        os.close(open_target(root_fd, request.cwd, is_directory=True))

@@ -1,0 +1,101 @@
+"""Runs processes in namespaces of their own, through the sandbox server."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+
+from builder.errors import IsolationError
+from builder.sandbox import cgroup, requests, seccomp
+from builder.sandbox.accounts import home_of
+from builder.sandbox.api import ProcessSpec, Stdio
+from builder.sandbox.launch import launch
+from builder.sandbox.process import SandboxProcess
+from builder.sandbox.server_process import ServerProcess
+from cache.statedir import StateDir
+
+
+class NamespaceExecutor:
+    """Implements `api.Executor`.
+
+    To be made after `idmap.enter_private_namespaces`; `rootless` is what that found. The server
+    starts with the first process, or earlier by `prepare`.
+    """
+
+    def __init__(self, state: StateDir, *, rootless: bool) -> None:
+        self._state = state
+        self._rootless = rootless
+        self._server: ServerProcess | None = None
+        self._closed = False
+        self._starting = threading.Lock()
+        self._warnings: dict[str, None] = {}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is less isolated here than it should be, a sentence each."""
+        return tuple(self._warnings)
+
+    def prepare(self) -> None:
+        """Start the server now, so that it gets ready meanwhile. Idempotent."""
+        self._running_server()
+
+    def start(self, spec: ProcessSpec, stdio: Stdio) -> SandboxProcess:
+        server = self._running_server()
+        with ExitStack() as stack:
+            descriptors = requests.Descriptors()
+            request = requests.request_of(
+                self._with_home(spec),
+                stdio,
+                descriptors,
+                seccomp_fd=self._open_filter(spec, stack),
+                cgroup_fds=self._open_group(spec, stack),
+                rootless=self._rootless,
+            )
+            return launch(server.control, request, descriptors.fds, self._warn)
+
+    def close(self) -> None:
+        with self._starting:
+            self._closed = True
+            if self._server is not None:
+                self._server.stop()
+
+    def _running_server(self) -> ServerProcess:
+        with self._starting:
+            if self._closed:
+                raise IsolationError("the sandbox is closed: the command is ending")
+            if self._server is None:
+                self._server = ServerProcess()
+            return self._server
+
+    def _warn(self, text: str) -> None:
+        self._warnings[text] = None
+
+    def _with_home(self, spec: ProcessSpec) -> ProcessSpec:
+        if requests.has_home(spec.env):
+            return spec
+        root_fd = os.open(spec.rootfs_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            home = home_of(root_fd, spec.credentials.uid)
+        finally:
+            os.close(root_fd)
+        return replace(spec, env=(*spec.env, f"HOME={home}"))
+
+    def _open_filter(self, spec: ProcessSpec, stack: ExitStack) -> int | None:
+        if spec.privileged or spec.seccomp == "unconfined":
+            return None
+        path = seccomp.filter_path(self._state.seccomp_dir, spec.capabilities)
+        return _opened(path, os.O_RDONLY, stack)
+
+    def _open_group(self, spec: ProcessSpec, stack: ExitStack) -> tuple[int, ...]:
+        group = cgroup.create(spec.cgroup) if spec.cgroup else None
+        if group is None:
+            return ()
+        return (_opened(group.processes_file, os.O_WRONLY, stack),)
+
+
+def _opened(path: str, flags: int, stack: ExitStack) -> int:
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    stack.callback(os.close, fd)
+    return fd

@@ -1,0 +1,124 @@
+"""From a ProcessSpec to what the sandbox server reads: names become numbers, paths descriptors."""
+
+from __future__ import annotations
+
+import resource
+
+from builder.errors import UsageError
+from builder.kernel import capabilities
+from builder.sandbox.api import (
+    BindEntry,
+    MountEntry,
+    OverlayEntry,
+    ProcessSpec,
+    Stdio,
+    TmpfsEntry,
+)
+from builder.sandbox.child.request import BindMount, Mount, OverlayMount, Request, TmpfsMount
+
+_OWN_FD = "/proc/self/fd/"
+
+
+class Descriptors:
+    """The descriptors that travel with one request; a place in the list stands for each."""
+
+    def __init__(self) -> None:
+        self.fds: list[int] = []
+
+    def add(self, fd: int | None) -> int:
+        """The place of `fd` (the caller's, and stays so); -1 for none."""
+        if fd is None:
+            return -1
+        self.fds.append(fd)
+        return len(self.fds) - 1
+
+
+def request_of(
+    spec: ProcessSpec,
+    stdio: Stdio,
+    descriptors: Descriptors,
+    *,
+    seccomp_fd: int | None,
+    cgroup_fds: tuple[int, ...],
+    rootless: bool,
+) -> Request:
+    """The request; its descriptors are added to `descriptors`. UsageError for an unknown name."""
+    return Request(
+        rootfs_dir=spec.rootfs_dir,
+        args=spec.args,
+        env=spec.env,
+        cwd=spec.cwd,
+        uid=spec.credentials.uid,
+        gid=spec.credentials.gid,
+        groups=spec.credentials.groups,
+        mounts=tuple(_mount_of(entry, descriptors) for entry in spec.mounts),
+        hostname=spec.hostname,
+        new_network=spec.network == "none",
+        capabilities=capability_mask(bounding_names(spec)),
+        no_new_privileges=spec.no_new_privileges,
+        privileged=spec.privileged,
+        readonly_rootfs=spec.readonly_rootfs,
+        rootless=rootless,
+        terminal=spec.terminal,
+        shm_size_bytes=spec.shm_size_bytes,
+        rlimits=tuple((_limit_number(name), soft, hard) for name, soft, hard in spec.rlimits),
+        stdio_fds=(
+            descriptors.add(stdio.stdin),
+            descriptors.add(stdio.stdout),
+            descriptors.add(stdio.stderr),
+        ),
+        seccomp_fd=descriptors.add(seccomp_fd),
+        cgroup_fds=tuple(map(descriptors.add, cgroup_fds)),
+    )
+
+
+def bounding_names(spec: ProcessSpec) -> tuple[str, ...]:
+    """The capabilities that the process and all that it starts can ever have."""
+    return capabilities.NAMES if spec.privileged else spec.capabilities
+
+
+def capability_mask(names: tuple[str, ...]) -> int:
+    """Bit n for capability n. UsageError for a name that is none."""
+    for name in names:
+        if name not in capabilities.NAMES:
+            raise UsageError(
+                f'"{name}" is no capability', hint="names look like CAP_NET_ADMIN: capabilities(7)"
+            )
+    return capabilities.mask_of(names)
+
+
+def _mount_of(entry: MountEntry, descriptors: Descriptors) -> Mount:
+    match entry:
+        case BindEntry():
+            number = entry.source.removeprefix(_OWN_FD)
+            by_fd = entry.source.startswith(_OWN_FD) and number.isdigit()
+            return BindMount(
+                source="" if by_fd else entry.source,
+                source_fd=descriptors.add(int(number) if by_fd else None),
+                target=entry.target,
+                readonly=entry.readonly,
+                recursive=entry.recursive,
+            )
+        case TmpfsEntry():
+            return TmpfsMount(target=entry.target, size_bytes=entry.size_bytes, mode=entry.mode)
+        case OverlayEntry():
+            return OverlayMount(
+                lowerdir=entry.lowerdir,
+                upperdir=entry.upperdir,
+                workdir=entry.workdir,
+                target=entry.target,
+            )
+
+
+def _limit_number(name: str) -> int:
+    number = getattr(resource, f"RLIMIT_{name.upper()}", None)
+    if not isinstance(number, int):
+        raise UsageError(
+            f'"{name}" is no resource limit', hint="nofile, nproc, core, ...: getrlimit(2)"
+        )
+    return number
+
+
+def has_home(env: tuple[str, ...]) -> bool:
+    """Whether HOME is set to something, so that it needs no look at the image's passwd."""
+    return any(entry.startswith("HOME=") and entry != "HOME=" for entry in env)
