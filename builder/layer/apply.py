@@ -1,0 +1,136 @@
+"""A layer's tar as a tree: unpack it into an overlay upperdir, as what it changes.
+
+Spec: OCI image-spec layer.md, Applying Changesets. Whiteouts hide what the layers below have and
+nothing of the layer itself, wherever in the archive they stand. Of several members of one name the
+last one counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from builder.layer.compress import decompressed
+from builder.layer.errors import BadArchiveError
+from builder.layer.lowerview import LowerView, Parts
+from builder.layer.readahead import ReadAhead
+from builder.layer.tarreader import Member, read_members
+from builder.layer.upperdir import Attributes, Losses, Upperdir
+from builder.layer.whiteout import read_marker
+from cache.descriptor import Layer
+from cache.digest import HashingReader, Reader
+from cache.errors import StoreError
+
+
+def apply_layer(
+    source: Reader, upperdir: str, *, userxattr: bool, lowerdirs: Sequence[str] = ()
+) -> Losses:
+    """Unpack a plain tar into the empty directory `upperdir`; what could not be kept of it.
+
+    `lowerdirs` are the layers below, uppermost first: a directory that the archive only implies
+    keeps the metadata that it has there. `source` is read to its end. BadArchiveError where it is
+    no archive, or one that reaches for what is outside; `upperdir` is then to be thrown away.
+    """
+    try:
+        below = LowerView(lowerdirs, userxattr=userxattr)
+        with Upperdir(upperdir, below, userxattr=userxattr) as tree:
+            for member in read_members(source):
+                _apply(member, tree)
+            return tree.losses
+    except OSError as error:
+        raise _translated(error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What a blob turned out to be."""
+
+    layer: Layer
+    losses: Losses
+
+
+def unpack_blob(
+    blob: Reader, upperdir: str, *, userxattr: bool, lowerdirs: Sequence[str] = ()
+) -> Unpacked:
+    """Unpack a layer as it is stored, compressed or not, with `apply_layer`.
+
+    Reading, decompressing and hashing go on in a thread of their own; `blob` is read to its end.
+    """
+    plain = HashingReader(decompressed(blob))
+    with ReadAhead(plain) as source:
+        losses = apply_layer(source, upperdir, userxattr=userxattr, lowerdirs=lowerdirs)
+    return Unpacked(Layer(plain.digest, plain.size_bytes), losses)
+
+
+def member_path(name: str) -> Parts:
+    """A member's name as a path below the root; () is the root itself.
+
+    BadArchiveError where it leads out.
+    """
+    parts: list[str] = []
+    for part in name.split("/"):
+        if part == "..":
+            if not parts:
+                raise BadArchiveError(f'"{name[:200]}" in the archive leads out of the tree')
+            parts.pop()
+        elif part not in {"", "."}:
+            parts.append(part)
+    return tuple(parts)
+
+
+def _apply(member: Member, tree: Upperdir) -> None:
+    parts = member_path(member.name)
+    if not parts:
+        if member.kind != "directory":
+            raise BadArchiveError(f'"{member.name}" in the archive replaces the root directory')
+        tree.add_directory((), _attributes(member))
+        return
+    for position, name in enumerate(parts):
+        marker, hidden = read_marker(name)
+        if marker == "ignored":
+            return
+        if marker and position < len(parts) - 1:
+            raise BadArchiveError(f'"{member.name[:200]}" in the archive is below a whiteout')
+        if marker == "opaque":
+            tree.make_opaque(parts[:-1])
+            return
+        if marker == "whiteout":
+            if hidden in {"", ".", ".."}:
+                raise BadArchiveError(f'"{member.name[:200]}" in the archive hides no name')
+            tree.add_whiteout((*parts[:-1], hidden))
+            return
+    _add(member, parts, tree)
+
+
+def _add(member: Member, parts: Parts, tree: Upperdir) -> None:
+    attributes = _attributes(member)
+    match member.kind:
+        case "file":
+            tree.add_file(parts, attributes, member.data)
+        case "directory":
+            tree.add_directory(parts, attributes)
+        case "symlink":
+            tree.add_symlink(parts, attributes, member.link_name)
+        case "hardlink":
+            tree.add_hardlink(parts, member_path(member.link_name))
+        case "fifo":
+            tree.add_node(parts, attributes, stat.S_IFIFO)
+        case "character":
+            tree.add_node(parts, attributes, stat.S_IFCHR, member.device)
+        case "block":
+            tree.add_node(parts, attributes, stat.S_IFBLK, member.device)
+
+
+def _attributes(member: Member) -> Attributes:
+    return Attributes(member.mode, member.uid, member.gid, member.mtime_ns, member.xattrs)
+
+
+def _translated(error: OSError) -> Exception:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StoreError("no space is left to unpack a layer", hint="`pybuild prune` frees some")
+    if error.errno in {errno.ENAMETOOLONG, errno.EMLINK}:
+        return BadArchiveError(f"the archive can't be unpacked here: {os.strerror(error.errno)}")
+    return error
