@@ -180,7 +180,7 @@ class _Files:
 
     def __init__(self, match: Match) -> None:
         self._tree = match.tree
-        self._parent = ""
+        self._parent: str = ""
         self._directory = -1  # open: `_parent`
 
     def __enter__(self) -> Self:

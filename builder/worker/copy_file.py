@@ -11,6 +11,7 @@ import fcntl
 import os
 
 from builder.errors import StepFailedError
+from builder.layer.xattrs import read_xattrs, write_xattr
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not make us wait
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -35,12 +36,41 @@ def write_all(target: int, data: bytes) -> None:
         written += os.write(target, memoryview(data)[written:])
 
 
+def copy_file(source_path: str, target_path: str, status: os.stat_result) -> None:
+    """A file of our own as it is: data, owner, mode and xattrs; times are the caller's."""
+    source = os.open(source_path, READ)
+    try:
+        target = os.open(target_path, CREATE, 0o600)
+        try:
+            CopyingReader(source, target, status, source_path).drain()
+            os.fchown(target, status.st_uid, status.st_gid)
+            os.fchmod(target, status.st_mode & 0o7777)
+            for name, value in read_xattrs(source, os.listxattr(source)):
+                write_xattr(target, name, value)
+        finally:
+            os.close(target)
+    finally:
+        os.close(source)
+
+
 def changed(path: str) -> StepFailedError:
     """A file is not what it was when the copy began."""
     return InputChangedError(
         f'"{path}" changed while it was being copied',
         hint="build again; leave files that change all the time out with .dockerignore",
     )
+
+
+def check_unchanged(source: int, before: os.stat_result, path: str) -> None:
+    """InputChangedError where the open file is not as it was when its directory was read."""
+    after = os.fstat(source)
+    if (
+        after.st_ctime_ns != before.st_ctime_ns
+        or after.st_mtime_ns != before.st_mtime_ns
+        or after.st_size != before.st_size
+        or after.st_ino != before.st_ino
+    ):
+        raise changed(path)
 
 
 class InputChangedError(StepFailedError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 
 from builder.errors import SourceError, StepFailedError
@@ -18,7 +18,7 @@ from builder.layer.pack import pack
 from builder.layer.tarstream import TarStream
 from builder.location import Span
 from builder.worker.chmod import parse_chmod
-from builder.worker.copy_archive import unpack_into
+from builder.worker.copy_archive import unpack
 from builder.worker.copy_digest import FilesDigest
 from builder.worker.copy_file import InputChangedError
 from builder.worker.copy_owner import names_owner, owner_of
@@ -171,8 +171,11 @@ class _Copy:
     def _write(self, copier: TreeCopier) -> None:
         op = self._op
         for match in self._matches:
-            if match.source.unpack and unpack_into(match, op, self._target, self._owner):
-                continue
+            if match.source.unpack:
+                fingerprint = unpack(match, self._target, op.dest, self._owner)
+                if fingerprint is not None:
+                    copier.saw(match, fingerprint)
+                    continue
             if not match.is_dir:
                 self._check_destination()
             copier.copy(match, op.dest)
@@ -194,7 +197,7 @@ class _Copy:
 
 
 @contextmanager
-def _located(span: Span | None) -> Iterator[None]:
+def _located(span: Span | None) -> Generator[None]:
     """What goes wrong inside has the step's place in the Dockerfile."""
     try:
         yield

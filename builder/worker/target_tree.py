@@ -55,10 +55,11 @@ class TargetTree:
         """`new_directory`: for those made on the way; `latest_ns`: no file's time is later."""
         self._upper = upper_dir
         self._lower = lower_dir
-        self._new = new_directory
+        self.new_directory = new_directory
         self._userxattr = userxattr
         self._latest_ns = latest_ns
-        self._hidden: set[str] = set()  # directories below which nothing of the image shows
+        self._hidden: set[str] = set()  # where something else stood: the image shows nothing below
+        self._opaque: set[str] = set()  # those where that was a directory
         self._written: dict[str, DirectoryAttributes] = {"": self._root_attributes()}
 
     def _root_attributes(self) -> DirectoryAttributes:
@@ -132,11 +133,12 @@ class TargetTree:
     def resolve(self, path: str) -> str:
         """`path` with all its links followed inside the image; what is missing stays as it is."""
         try:
-            return resolve(path, self.status, self._link)
+            return resolve(path, self.status, self.link)
         except OSError as error:
             raise failure_of(error, path) from error
 
-    def _link(self, path: str) -> str:
+    def link(self, path: str) -> str:
+        """What the link at `path` says."""
         try:
             return os.readlink(self.above(path))
         except FileNotFoundError:
@@ -145,15 +147,18 @@ class TargetTree:
                 raise
             return os.readlink(below)
 
-    def make_directories(self, path: str) -> None:
-        """Have the directory `path` with all above it; what is missing as `new_directory`."""
+    def make_directories(self, path: str, attributes: DirectoryAttributes | None = None) -> None:
+        """Have the directory `path` with all above it.
+
+        What is missing is made with `attributes`, or as `new_directory`.
+        """
         if path in self._written:
             return
         parent = path.rpartition("/")[0]
-        self.make_directories(parent)
+        self.make_directories(parent, attributes)
         status = self.status(path)
         if status is None:
-            self.make_directory(path, self._new)
+            self.make_directory(path, attributes or self.new_directory)
         elif stat.S_ISDIR(status.st_mode):
             self.copy_up(path, status)
         else:
@@ -192,31 +197,30 @@ class TargetTree:
 
         StepFailedError where that is a directory.
         """
-        status = self.status(path)
-        if status is None:
-            return
-        if stat.S_ISDIR(status.st_mode):
+        if self.is_directory(path):
             raise StepFailedError(
                 f'cannot replace directory "/{path}" with a file',
                 hint="copy into the directory, with a / at the end, or to another name",
             )
-        self._unlink(path)
+        self.replace(path)
 
-    def replace(self, path: str, *, with_directory: bool) -> None:
-        """As `make_room`, but directories go too: as archives have it."""
-        status = self.status(path)
-        if status is None:
-            return
+    def replace(self, path: str) -> bool:
+        """As `make_room`, but a directory goes too, as archives have it. Whether one was there."""
+        was_directory = self.is_directory(path)
+        self._hide(path)
         if path in self._written:
             self._remove_written(path)
         else:
-            self._unlink(path)
-        if with_directory and stat.S_ISDIR(status.st_mode):
-            self._hidden.add(path)
+            with suppress(FileNotFoundError):  # it is the image's: what comes next hides it
+                os.unlink(self.above(path))
+        return was_directory
 
-    def _unlink(self, path: str) -> None:
-        with suppress(FileNotFoundError):  # it is the image's: a new file hides it
-            os.unlink(self.above(path))
+    def _hide(self, path: str) -> None:
+        below = self.below(path)
+        if below is not None and os.path.lexists(below):
+            if stat.S_ISDIR(os.lstat(below).st_mode):
+                self._opaque.add(path)
+            self._hidden.add(path)
 
     def _remove_written(self, path: str) -> None:
         remove_tree(self.above(path))
@@ -230,7 +234,7 @@ class TargetTree:
             attributes = self._written[path]
             directory = self.open_directory(path)
             try:
-                if path in self._hidden:
+                if path in self._opaque:
                     make_opaque(directory, userxattr=self._userxattr)
                 set_attributes(directory, path, attributes)
             finally:

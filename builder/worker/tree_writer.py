@@ -22,7 +22,7 @@ from builder.worker.copy_file import (
     READ,
     WHOLE_BYTES,
     CopyingReader,
-    changed,
+    check_unchanged,
     read_whole,
     write_all,
 )
@@ -204,7 +204,7 @@ class TreeWriter:
             finally:
                 os.close(out)
             if self._may_change:
-                _check_unchanged(data_in, status, to)
+                check_unchanged(data_in, status, to)
         finally:
             os.close(data_in)
 
@@ -281,17 +281,6 @@ class TreeWriter:
         mtime_ns = self._target.clamped(status.st_mtime_ns)
         directory = self._frames[-1].directory
         os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=directory, follow_symlinks=False)
-
-
-def _check_unchanged(source: int, before: os.stat_result, path: str) -> None:
-    after = os.fstat(source)
-    if (
-        after.st_ctime_ns != before.st_ctime_ns
-        or after.st_mtime_ns != before.st_mtime_ns
-        or after.st_size != before.st_size
-        or after.st_ino != before.st_ino
-    ):
-        raise changed(path)
 
 
 def _merged(there: DirectoryAttributes, new: DirectoryAttributes) -> DirectoryAttributes:
