@@ -1,20 +1,18 @@
 """Control groups, so far for one thing: a container's processes can be held still together.
 
 A group lies below this process's own one, as `pybuild/NAME`, in the version 2 tree where there is
-one to write to, else in version 1's freezer. Where there is neither (an ordinary user without
-delegation), processes are stopped one by one instead. Spec: cgroups(7).
+one to write to, else in version 1's freezer. An ordinary user without delegation has neither, and
+then there is no group. Spec: cgroups(7).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from builder.errors import IsolationError
-from builder.sandbox.stopping import stopped
 
 _PARENT = "pybuild"
 _TIMEOUT_S = 10.0
@@ -113,22 +111,7 @@ def group_of(pid: int) -> ControlGroup | None:
     return None
 
 
-@contextmanager
-def paused(pid: int) -> Generator[None]:
-    """Hold still the container whose first process is `pid`, for as long as the block lasts."""
-    group = group_of(pid)
-    if group is None:
-        with stopped(pid):
-            yield
-        return
-    try:
-        group.freeze()
-        yield
-    finally:
-        group.thaw()
-
-
-def usable_hierarchies(mountinfo: str) -> Iterator[Hierarchy]:
+def usable_hierarchies(mountinfo: str) -> tuple[Hierarchy, ...]:
     """Where groups can be frozen, the best first. Spec: proc(5), /proc/PID/mountinfo."""
     found: list[Hierarchy] = []
     for line in mountinfo.splitlines():
@@ -138,7 +121,7 @@ def usable_hierarchies(mountinfo: str) -> Iterator[Hierarchy]:
             found.append(Hierarchy(_unescaped(fields[4]), _unescaped(fields[3]), unified=True))
         elif fstype[:1] == ["cgroup"] and "freezer" in fstype[-1].split(","):
             found.append(Hierarchy(_unescaped(fields[4]), _unescaped(fields[3]), unified=False))
-    return iter(sorted(found, key=lambda hierarchy: not hierarchy.unified))
+    return tuple(sorted(found, key=lambda hierarchy: not hierarchy.unified))
 
 
 def directory_of(hierarchy: Hierarchy, memberships: str) -> str | None:

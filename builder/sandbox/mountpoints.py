@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from builder.errors import IsolationError
 from builder.kernel.paths import open_beneath, open_in_root
 from builder.kernel.xattrs import read_all
+from builder.sandbox.hostfiles import HOSTNAME, HOSTS, RESOLV_CONF
 from builder.sandbox.rootfs import mounted
 from cache.snapshot.api import Mount
 
@@ -37,9 +38,9 @@ BASE_POINTS = (
     MountPoint("/proc", is_directory=True),
     MountPoint("/sys", is_directory=True),
     MountPoint("/dev", is_directory=True),
-    MountPoint("/etc/hosts", is_directory=False),
-    MountPoint("/etc/hostname", is_directory=False),
-    MountPoint("/etc/resolv.conf", is_directory=False),
+    MountPoint(HOSTS, is_directory=False),
+    MountPoint(HOSTNAME, is_directory=False),
+    MountPoint(RESOLV_CONF, is_directory=False),
 )
 """Of every process: /proc, /sys, /dev and the files of `hostfiles`."""
 

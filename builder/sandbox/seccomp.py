@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from functools import cache
 from hashlib import sha256
 
@@ -67,8 +66,9 @@ def _action(group: RuleGroup) -> int:
 
 
 def _major_minor(release: str) -> tuple[int, int]:
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    major, _, rest = release.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
 @cache

@@ -10,7 +10,7 @@ import sys
 from builder.errors import IsolationError
 from builder.kernel import mount
 from builder.kernel.libc import AT_FDCWD
-from builder.sandbox.child.server import CONTROL_FD
+from builder.sandbox.child.wire import CONTROL_FD
 
 _SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _PROGRAM = (

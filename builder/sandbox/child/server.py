@@ -17,8 +17,6 @@ from builder.sandbox.child import wire
 from builder.sandbox.child.request import decoded
 from builder.sandbox.child.setup import run_child
 
-CONTROL_FD = 3
-
 _NAMESPACES = (
     namespaces.CLONE_NEWNS
     | namespaces.CLONE_NEWPID
@@ -35,7 +33,7 @@ def main() -> None:
     # all is imported: from here on nothing of a root filesystem's can be taken for a module
     sys.meta_path.clear()
     sys.path.clear()
-    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, CONTROL_FD)
+    control = _seqpacket(wire.CONTROL_FD)
     _Server(control).serve()
 
 
@@ -51,7 +49,7 @@ class _Server:
         try:
             while True:
                 for fd, _ in self._poll.poll():
-                    if fd != CONTROL_FD:
+                    if fd != wire.CONTROL_FD:
                         self._report_end(fd)
                     elif not self._take_request():
                         return

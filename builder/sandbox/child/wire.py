@@ -11,6 +11,7 @@ import marshal
 import os
 import struct
 
+CONTROL_FD = 3  # where the server finds its socket
 MAX_FDS = 253  # the kernel's limit for one message
 _MAX_BYTES = 16384
 _MAX_TEXT = 4000
