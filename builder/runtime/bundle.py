@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from builder.image.model import ContainerConfig, StoredImage
 from builder.runtime.container import Container, HostConfig, Volume
 from builder.runtime.errors import InvalidOptionError
-from builder.runtime.options import EnvEntry
+from builder.runtime.options import EnvEntry, clean_path
 from builder.runtime.paths import ContainerPaths
 from builder.sandbox.api import (
     DEFAULT_CAPABILITIES,
@@ -88,7 +87,7 @@ def container_config(image: ContainerConfig, options: RunOptions) -> ContainerCo
         entrypoint=entrypoint,
         cmd=options.args or cmd,
         user=image.user if options.user is None else options.user,
-        working_dir=os.path.normpath(working_dir),
+        working_dir=clean_path(working_dir),
         env=merged_env(image.env, options.env),
         labels=tuple(sorted({**dict(image.labels), **dict(options.labels)}.items())),
     )
@@ -117,7 +116,7 @@ def _volumes(
             raise InvalidOptionError(f"two volumes are mounted at {volume.target}")
         by_target[volume.target] = volume
     for path in of_image:
-        target = os.path.normpath(f"/{path}")
+        target = clean_path(path)
         by_target.setdefault(target, Volume(kind="volume", source="", target=target))
     named = (
         volume if volume.source else replace(volume, source=new_volume_name())

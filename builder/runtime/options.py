@@ -71,11 +71,11 @@ def parse_volume(text: str, *, working_dir: str) -> Volume:
     source, target, flags = _volume_parts(text)
     if not target.startswith("/"):
         raise InvalidOptionError(f'--volume "{text}": the path in the container is not absolute')
-    if os.path.normpath(target) in {"/", "//"}:
+    if clean_path(target) == "/":
         raise InvalidOptionError(f'--volume "{text}": nothing can be mounted over the root')
     readonly = _is_readonly(flags, text)
     if source is None:
-        return Volume(kind="volume", source="", target=os.path.normpath(target), readonly=readonly)
+        return Volume(kind="volume", source="", target=clean_path(target), readonly=readonly)
     if source.startswith("."):
         source = os.path.join(working_dir, source)
     if not source.startswith("/"):
@@ -85,8 +85,8 @@ def parse_volume(text: str, *, working_dir: str) -> Volume:
         )
     return Volume(
         kind="bind",
-        source=os.path.normpath(source),
-        target=os.path.normpath(target),
+        source=clean_path(source),
+        target=clean_path(target),
         readonly=readonly,
     )
 
@@ -116,6 +116,11 @@ def _is_readonly(flags: tuple[str, ...], text: str) -> bool:
     if {"ro", "rw"} <= set(flags):
         raise InvalidOptionError(f'--volume "{text}" is both ro and rw')
     return "ro" in flags
+
+
+def clean_path(path: str) -> str:
+    """An absolute path without . and .., and with single slashes (normpath keeps two at the start)."""
+    return os.path.normpath("/" + path.lstrip("/"))
 
 
 def parse_size(text: str, *, option: str) -> int:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from builder.image.model import ContainerConfig, Healthcheck, Platform
+from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
+from builder.runtime.container import Container, ContainerState, HostConfig, Volume
+from builder.runtime.errors import BrokenContainerError
+from cache.digest import sha256_digest
+
+CONTAINER = Container(
+    container_id="0f" * 32,
+    name="web",
+    created=1700000000.25,
+    image_id=sha256_digest(b"image"),
+    image_name="app:1",
+    platform=Platform("linux", "arm64", "v8"),
+    diff_ids=(sha256_digest(b"1"), sha256_digest(b"2")),
+    config=ContainerConfig(
+        user="app",
+        env=(("A", "x=y"), ("B", "")),
+        entrypoint=("/bin/sh", "-c"),
+        cmd=(),
+        labels=(("k", "v"),),
+        healthcheck=Healthcheck(("CMD", "true"), interval_ns=5),
+    ),
+    host=HostConfig(
+        network="none",
+        hostname="box",
+        extra_hosts=(("db", "::1"),),
+        volumes=(Volume("bind", "/a", "/b", readonly=True), Volume("volume", "v", "/c")),
+        auto_remove=True,
+        terminal=True,
+        stdin_open=True,
+        readonly_rootfs=True,
+        privileged=True,
+        cap_add=("CAP_SYS_ADMIN",),
+        cap_drop=("ALL",),
+        no_new_privileges=True,
+        seccomp="unconfined",
+        rlimits=(("nofile", 1, -1),),
+        shm_size_bytes=1 << 20,
+    ),
+)
+
+
+def test_a_container_comes_back_from_its_record():
+    assert decode_container(encode_container(CONTAINER)) == CONTAINER
+
+
+def test_a_container_of_defaults_comes_back_from_its_record():
+    plain = Container(
+        "1" * 64, "a", 0.0, sha256_digest(b""), "i", Platform("linux", "amd64"), (),
+        ContainerConfig(), HostConfig(),
+    )  # fmt: skip
+    assert decode_container(encode_container(plain)) == plain
+
+
+def test_a_state_comes_back():
+    state = ContainerState(12, 345, "boot", 1.5, 2.25, 137, "it broke")
+    assert decode_state(encode_state(state)) == state
+    assert decode_state(encode_state(ContainerState())) == ContainerState()
+
+
+def test_an_argument_that_is_no_text_does_not_break_the_record():
+    odd = ContainerConfig(cmd=("a\udcffb",))
+    stored = Container(
+        "1" * 64, "a", 0.0, sha256_digest(b""), "i", Platform("linux", "amd64"), (),
+        odd, HostConfig(),
+    )  # fmt: skip
+    assert decode_container(encode_container(stored)).args == ("a?b",)
+
+
+@pytest.mark.parametrize("field", ["id", "name", "image_id", "format"])
+def test_a_record_without_what_it_must_have_is_broken(field):
+    document = json.loads(encode_container(CONTAINER))
+    del document[field]
+    with pytest.raises(BrokenContainerError):
+        decode_container(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("network", "x"), ("seccomp", ""), ("volumes", [{"kind": "x"}])]
+)
+def test_a_record_with_an_unknown_kind_is_broken(field, value):
+    document = json.loads(encode_container(CONTAINER))
+    document["host"][field] = value
+    with pytest.raises(BrokenContainerError):
+        decode_container(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("blob", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff"])
+def test_bytes_that_are_no_record_are_broken(blob):
+    with pytest.raises(BrokenContainerError):
+        decode_container(blob)
+    if blob != b"{}":
+        with pytest.raises(BrokenContainerError):
+            decode_state(blob)

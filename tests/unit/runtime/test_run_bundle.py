@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from builder.image.model import ContainerConfig, ImageConfig, Platform, StoredImage
+from builder.runtime.bundle import (
+    DEFAULT_PATH,
+    RunOptions,
+    capabilities,
+    container_config,
+    merged_env,
+    mount_entries,
+    new_container,
+    process_env,
+)
+from builder.runtime.container import Container, HostConfig, Volume
+from builder.runtime.errors import InvalidOptionError
+from builder.sandbox.api import DEFAULT_CAPABILITIES, BindEntry
+from cache.digest import sha256_digest
+
+EVERY = (*DEFAULT_CAPABILITIES, "CAP_SYS_ADMIN", "CAP_NET_ADMIN")
+IMAGE = ContainerConfig(
+    entrypoint=("/entry",),
+    cmd=("serve",),
+    env=(("PATH", "/bin"), ("A", "1")),
+    user="app",
+    working_dir="/srv",
+    labels=(("from", "image"),),
+)
+
+
+def container(options: RunOptions, config: ContainerConfig = IMAGE) -> Container:
+    numbers = count()
+    image = StoredImage(
+        image_id=sha256_digest(b"image"),
+        config=ImageConfig(Platform("linux", "amd64"), config),
+        layer_sizes=(),
+    )
+    return new_container(
+        image,
+        "app",
+        options,
+        container_id="ab" * 32,
+        created=1.5,
+        new_volume_name=lambda: f"volume{next(numbers)}",
+    )
+
+
+def test_without_options_the_images_command_line_runs():
+    assert container(RunOptions()).args == ("/entry", "serve")
+
+
+def test_arguments_take_the_place_of_the_images_cmd():
+    assert container(RunOptions(args=("x", "y"))).args == ("/entry", "x", "y")
+
+
+def test_an_entrypoint_takes_away_the_images_cmd():
+    assert container(RunOptions(entrypoint=("sh",))).args == ("sh",)
+    assert container(RunOptions(entrypoint=("sh",), args=("-c", "x"))).args == ("sh", "-c", "x")
+
+
+def test_an_empty_entrypoint_leaves_the_arguments_alone():
+    assert container(RunOptions(entrypoint=(), args=("ls",))).args == ("ls",)
+
+
+def test_a_container_without_a_command_is_refused():
+    with pytest.raises(InvalidOptionError, match="no command"):
+        container(RunOptions(entrypoint=()))
+
+
+def test_user_and_working_directory_take_the_place_of_the_images():
+    config = container_config(IMAGE, RunOptions(user="7:8", working_dir="/x/../y"))
+    assert (config.user, config.working_dir) == ("7:8", "/y")
+    config = container_config(IMAGE, RunOptions())
+    assert (config.user, config.working_dir) == ("app", "/srv")
+
+
+def test_a_relative_working_directory_is_refused():
+    with pytest.raises(InvalidOptionError):
+        container_config(IMAGE, RunOptions(working_dir="x"))
+
+
+def test_labels_are_added_to_the_images():
+    config = container_config(IMAGE, RunOptions(labels=(("from", "run"), ("a", "b"))))
+    assert config.labels == (("a", "b"), ("from", "run"))
+
+
+def test_a_changed_variable_keeps_its_place_and_one_without_value_goes():
+    assert merged_env((("A", "1"), ("B", "2"), ("C", "3")), (("B", "x"), ("A", None), ("D", ""))) == (
+        ("B", "x"),
+        ("C", "3"),
+        ("D", ""),
+    )
+
+
+def test_the_environment_begins_with_the_defaults_and_ends_with_home():
+    bare = container(RunOptions(env=(("K", "v"),)), replace(IMAGE, env=()))
+    assert process_env(bare, home="/h") == (
+        f"PATH={DEFAULT_PATH}",
+        f"HOSTNAME={'ab' * 6}",
+        "K=v",
+        "HOME=/h",
+    )
+
+
+def test_the_images_path_and_home_win_over_the_defaults():
+    made = container(RunOptions(env=(("HOME", "/mine"),)))
+    assert process_env(made, home="/h") == (
+        "PATH=/bin",
+        f"HOSTNAME={'ab' * 6}",
+        "A=1",
+        "HOME=/mine",
+    )
+
+
+def test_a_terminal_sets_term_unless_the_image_does():
+    with_terminal = RunOptions(host=HostConfig(terminal=True))
+    assert "TERM=xterm" in process_env(container(with_terminal), home="/")
+    assert "TERM=dumb" in process_env(
+        container(replace(with_terminal, env=(("TERM", "dumb"),))), home="/"
+    )
+
+
+def test_each_volume_of_the_image_gets_a_volume_unless_something_is_mounted_there():
+    config = replace(IMAGE, volumes=("/data", "/log/"))
+    asked = HostConfig(volumes=(Volume("bind", "/host", "/data"),))
+    assert container(RunOptions(host=asked), config).host.volumes == (
+        Volume("bind", "/host", "/data"),
+        Volume("volume", "volume0", "/log"),
+    )
+
+
+def test_what_is_inside_another_volume_is_mounted_after_it():
+    asked = HostConfig(
+        volumes=(
+            Volume("bind", "/1", "/a/b/c"),
+            Volume("bind", "/2", "/z"),
+            Volume("bind", "/3", "/a/b"),
+        )
+    )
+    targets = [volume.target for volume in container(RunOptions(host=asked)).host.volumes]
+    assert targets == ["/z", "/a/b", "/a/b/c"]
+
+
+def test_two_volumes_at_one_place_are_refused():
+    asked = HostConfig(volumes=(Volume("bind", "/1", "/a"), Volume("bind", "/2", "/a")))
+    with pytest.raises(InvalidOptionError):
+        container(RunOptions(host=asked))
+
+
+def test_a_volume_over_etc_hosts_takes_its_place():
+    host = HostConfig(volumes=(Volume("bind", "/mine", "/etc/hosts", readonly=True),))
+    files = (("/etc/hosts", "/c/hosts"), ("/etc/hostname", "/c/hostname"))
+    assert mount_entries(host, files, volume_dir=str) == (
+        BindEntry("/c/hostname", "/etc/hostname"),
+        BindEntry("/mine", "/etc/hosts", readonly=True),
+    )
+
+
+def test_a_volume_comes_from_the_stores_own_directory():
+    host = HostConfig(volumes=(Volume("volume", "name", "/data"),))
+    assert mount_entries(host, (), volume_dir=lambda name: f"/store/{name}") == (
+        BindEntry("/store/name", "/data"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("add", "drop", "expected"),
+    [
+        ((), (), set(DEFAULT_CAPABILITIES)),
+        (("CAP_SYS_ADMIN",), (), {*DEFAULT_CAPABILITIES, "CAP_SYS_ADMIN"}),
+        ((), ("CAP_MKNOD",), set(DEFAULT_CAPABILITIES) - {"CAP_MKNOD"}),
+        (("ALL",), (), set(EVERY)),
+        (("ALL",), ("CAP_KILL",), set(EVERY) - {"CAP_KILL"}),
+        ((), ("ALL",), set()),
+        (("CAP_KILL",), ("ALL",), {"CAP_KILL"}),
+    ],
+)
+def test_capabilities_are_counted_as_docker_counts_them(add, drop, expected):
+    assert set(capabilities(HostConfig(cap_add=add, cap_drop=drop), EVERY)) == expected
+
+
+def test_a_capability_that_there_is_not_is_refused():
+    with pytest.raises(InvalidOptionError, match="CAP_FLY"):
+        capabilities(HostConfig(cap_add=("CAP_FLY",)), EVERY)

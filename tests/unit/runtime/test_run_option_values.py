@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import pytest
+
+from builder.errors import UnsupportedError
+from builder.runtime import options
+from builder.runtime.container import Volume
+from builder.runtime.errors import InvalidOptionError
+
+
+def test_a_variable_without_a_value_takes_the_callers():
+    assert options.parse_env("K", {"K": "v"}) == ("K", "v")
+    assert options.parse_env("K=w", {"K": "v"}) == ("K", "w")
+    assert options.parse_env("K=", {"K": "v"}) == ("K", "")
+
+
+def test_a_variable_that_the_caller_has_not_is_taken_away():
+    assert options.parse_env("K", {}) == ("K", None)
+
+
+def test_a_value_may_hold_equals_signs():
+    assert options.parse_env("K=a=b", {}) == ("K", "a=b")
+
+
+def test_a_variable_without_a_name_is_refused():
+    with pytest.raises(InvalidOptionError):
+        options.parse_env("=v", {})
+
+
+def test_an_env_file_has_comments_and_no_quoting():
+    text = '# first\n\n  A=1\nB="x y" # no comment\nHOME\n'
+    assert options.parse_env_file(text, {"HOME": "/root"}) == (
+        ("A", "1"),
+        ("B", '"x y" # no comment'),
+        ("HOME", "/root"),
+    )
+
+
+def test_a_blank_in_a_name_of_an_env_file_is_refused():
+    with pytest.raises(InvalidOptionError):
+        options.parse_env_file("export A=1\n", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "volume"),
+    [
+        ("/a:/b", Volume("bind", "/a", "/b")),
+        ("/a:/b:ro", Volume("bind", "/a", "/b", readonly=True)),
+        ("/a:/b:rw", Volume("bind", "/a", "/b")),
+        ("./a:/b/", Volume("bind", "/here/a", "/b")),
+        (".:/b", Volume("bind", "/here", "/b")),
+        ("../a:/b", Volume("bind", "/a", "/b")),
+        ("/b", Volume("volume", "", "/b")),
+        ("/b:ro", Volume("volume", "", "/b", readonly=True)),
+    ],
+)
+def test_a_volume_is_a_source_a_target_and_flags(text, volume):
+    assert options.parse_volume(text, working_dir="/here") == volume
+
+
+@pytest.mark.parametrize("text", ["/a:b", "b", ":/b", "/a:", "", "/a:/b:ro:x", "/a:/", "/a:/b:ro,rw"])
+def test_a_volume_that_makes_no_sense_is_refused(text):
+    with pytest.raises((InvalidOptionError, UnsupportedError)):
+        options.parse_volume(text, working_dir="/")
+
+
+@pytest.mark.parametrize("text", ["data:/b", "/a:/b:z", "/a:/b:ro,rslave", "/a:/b:O"])
+def test_what_volumes_cannot_do_yet_is_refused_by_name(text):
+    with pytest.raises(UnsupportedError):
+        options.parse_volume(text, working_dir="/")
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [("64m", 64 << 20), ("1g", 1 << 30), ("4096", 4096), ("1.5k", 1536), ("2MB", 2 << 20), ("7b", 7)],
+)
+def test_a_size_is_a_number_and_a_unit(text, size_bytes):
+    assert options.parse_size(text, option="--shm-size") == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "m", "x", "-1m", "0", "1q", "nan", "inf"])
+def test_a_size_that_is_none_is_refused(text):
+    with pytest.raises(InvalidOptionError):
+        options.parse_size(text, option="--shm-size")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("nofile=10", ("nofile", 10, 10)),
+        ("nofile=10:20", ("nofile", 10, 20)),
+        ("core=-1", ("core", -1, -1)),
+        ("core=5:-1", ("core", 5, -1)),
+    ],
+)
+def test_a_limit_is_a_name_a_soft_and_a_hard_value(text, limit):
+    assert options.parse_ulimit(text) == limit
+
+
+@pytest.mark.parametrize("text", ["nofile", "nofile=", "nofile=x", "files=1", "nofile=2:1", "nofile=-1:1"])
+def test_a_limit_that_makes_no_sense_is_refused(text):
+    with pytest.raises(InvalidOptionError):
+        options.parse_ulimit(text)
+
+
+def test_security_options_are_read_in_both_spellings():
+    assert options.parse_security_options(("no-new-privileges", "seccomp=unconfined")) == (
+        options.SecurityOptions(no_new_privileges=True, seccomp="unconfined")
+    )
+    assert options.parse_security_options(("no-new-privileges:false",)) == options.SecurityOptions()
+
+
+@pytest.mark.parametrize("text", ["seccomp=/my.json", "apparmor=x", "label=disable", "no-new-privileges:x"])
+def test_a_security_option_that_is_not_there_is_refused_by_name(text):
+    with pytest.raises(UnsupportedError, match=text):
+        options.parse_security_options((text,))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("net_admin", "CAP_NET_ADMIN"), ("CAP_CHOWN", "CAP_CHOWN"), ("all", "ALL")]
+)
+def test_a_capability_is_read_with_and_without_its_prefix(text, name):
+    assert options.parse_capability(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "pair"),
+    [
+        ("db:10.0.0.1", ("db", "10.0.0.1")),
+        ("db=::1", ("db", "::1")),
+        ("db:[fe80::1]", ("db", "fe80::1")),
+        ("db:::1", ("db", "::1")),
+    ],
+)
+def test_an_extra_host_is_a_name_and_an_address(text, pair):
+    assert options.parse_extra_host(text) == pair
+
+
+@pytest.mark.parametrize("text", ["db", "db:", ":1.2.3.4", "db:1.2.3.4\nx", "db:host", "a b:1.2.3.4"])
+def test_an_extra_host_that_would_make_another_line_is_refused(text):
+    with pytest.raises(InvalidOptionError):
+        options.parse_extra_host(text)
+
+
+@pytest.mark.parametrize("text", ["", "-a", "a b", "a/b", "a\n", "x" * 64])
+def test_a_host_name_that_is_none_is_refused(text):
+    with pytest.raises(InvalidOptionError):
+        options.parse_hostname(text)
+
+
+def test_of_labels_with_one_name_the_last_counts():
+    assert options.parse_pairs(("a=1", "b", "a=2"), option="--label") == (("a", "2"), ("b", ""))
