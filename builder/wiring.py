@@ -5,9 +5,10 @@ Imports stand inside the functions where they would slow commands that don't use
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from builder.image.imagestore import ImageStore
 from builder.settings import Settings
 from cache.content.local import LocalContentStore
 from cache.database import Database
+from cache.descriptor import ChainId
 from cache.index.sqlite import SqliteCacheIndex
 from cache.leases import Leases
 from cache.snapshot.overlay import OverlaySnapshotter
@@ -92,3 +94,43 @@ def _executor(state: StateDir, settings: Settings, stack: ExitStack) -> Callable
         return made[0]
 
     return executor
+
+
+def _exporter(kind: str, engine: Engine) -> Exporter:
+    """Of `--output type=`; oci-dir is an OCI layout as a directory."""
+    from builder.export.blobs import LayerBlobs
+
+    userxattr = engine.settings.rootless
+    blobs = LayerBlobs(engine.content, engine.snapshots, engine.images, userxattr=userxattr)
+    match kind:
+        case "oci" | "oci-dir":
+            from builder.export.ocilayout import OciLayoutExporter
+
+            return OciLayoutExporter(engine.content, blobs, as_directory=kind == "oci-dir")
+        case "docker":
+            from builder.export.dockerarchive import DockerArchiveExporter
+
+            return DockerArchiveExporter(engine.content, blobs)
+        case "tar":
+            from builder.export.tree import TarExporter
+
+            return TarExporter(_mounted_view(engine), userxattr=userxattr)
+        case "local":
+            from builder.export.tree import LocalExporter
+
+            return LocalExporter(_mounted_view(engine))
+        case _:
+            raise UsageError(f'there is no output of type "{kind}"')
+
+
+def _mounted_view(engine: Engine) -> Callable[[ChainId], AbstractContextManager[str]]:
+    from builder.sandbox.rootfs import mounted
+
+    @contextmanager
+    def view(chain: ChainId) -> Iterator[str]:
+        at = engine.state.scratch("view")
+        with mounted(engine.snapshots.view(chain), at, volatile=False):
+            yield at
+        os.rmdir(at)
+
+    return view

@@ -202,9 +202,6 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
 
 def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendOptions:
     """What the command line says about the meaning of the Dockerfile."""
-    network = arguments["network"]
-    if network not in {"default", "host", "none"}:
-        raise UsageError(f'--network "{network}" is not known', hint="one of default, host, none")
     shm_size = arguments["shm_size"]
     return FrontendOptions(
         build_args=options.key_values(arguments["build_args"], "build-arg", os.environ),
@@ -214,7 +211,7 @@ def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendO
         build_platform=host_platform(),
         directory_contexts=contexts.directory_names,
         image_contexts=contexts.images,
-        network=network,
+        network=options.network_mode(arguments["network"]),
         no_cache=arguments["no_cache"],
         no_cache_filter=frozenset(
             name for text in arguments["no_cache_filter"] for name in text.split(",")
@@ -264,7 +261,7 @@ def _write_metadata(path: str, tags: tuple[str, ...], built: BuiltImage) -> None
     import json
 
     digest = next((item.digest for item in built.exported if item.digest), "")
-    metadata = {"containerimage.config.digest": built.image.image_id}
+    metadata: dict[str, str] = {"containerimage.config.digest": built.image.image_id}
     if digest:
         metadata["containerimage.digest"] = digest
     if tags:

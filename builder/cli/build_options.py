@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from builder.commands.build import OutputSpec
 from builder.errors import UsageError
 from builder.export.api import Compression
+from builder.graph.model import NetworkMode
 
 OUTPUT_KINDS = ("oci", "docker", "tar", "local", "image")
 
@@ -92,6 +93,15 @@ def _compression(text: str) -> Compression | None:
             raise UsageError(
                 f'compression "{text}" is not known', hint="one of gzip, zstd, uncompressed"
             )
+
+
+def network_mode(text: str) -> NetworkMode:
+    """`--network`'s value."""
+    match text:
+        case "default" | "host" | "none":
+            return text
+        case _:
+            raise UsageError(f'--network "{text}" is not known', hint="one of default, host, none")
 
 
 def _number(text: str, what: str) -> int | None:

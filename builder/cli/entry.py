@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import click
 
 from builder.cli import failure
-from builder.cli.main import COMMANDS, version
+from builder.cli.main import COMMANDS
 from builder.errors import EXIT_DONE, EXIT_USAGE
+from builder.version import VERSION
 
 DEFAULT_COMMAND = "build"
 
@@ -39,7 +40,7 @@ class LazyGroup(click.Group):
     epilog="pybuild COMMAND --help tells the options of a command.",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
-@click.version_option(version(), prog_name="pybuild", message="%(prog)s %(version)s")
+@click.version_option(VERSION, prog_name="pybuild", message="%(prog)s %(version)s")
 def group(debug: bool) -> None:
     """Build OCI images from Dockerfiles and run them: no daemon, root or not."""
     if debug:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from builder.version import VERSION
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("builder.cli.build", "Build an image from a Dockerfile (the default command)"),
     "run": ("builder.cli.run", "Run a command in a new container"),
@@ -32,18 +34,11 @@ def main() -> None:
     """The console script."""
     arguments = sys.argv[1:]
     if arguments == ["--version"]:  # before anything is imported: scripts ask for it often
-        sys.stdout.write(f"pybuild {version()}\n")
+        sys.stdout.write(f"pybuild {VERSION}\n")
         return
     from builder.cli.entry import run
 
     sys.exit(run(arguments))
-
-
-def version() -> str:
-    """The installed package's version."""
-    from importlib.metadata import version as installed_version
-
-    return installed_version("pybuild")
 
 
 if __name__ == "__main__":

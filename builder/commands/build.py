@@ -61,11 +61,11 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
     """Turn Dockerfile text into a stored image, tag it and export it."""
     tags = tuple(parse_reference(tag).normal for tag in request.tags)  # wrong ones fail early
     with engine.leases.hold() as lease:
-        resolver = StoreResolver.of(engine_parts(engine), lease=lease)
+        resolver = StoreResolver(engine, lease)
         planned = plan(request.dockerfile, request.options, resolver)
         announce(engine, planned)
         inputs = StepInputs(contexts=request.contexts, secrets=request.secrets, ssh=request.ssh)
-        with LocalWorker.of(engine, lease, inputs) as worker:
+        with LocalWorker(engine, lease, inputs) as worker:
             solving = Solving(
                 worker=worker,
                 index=engine.index,

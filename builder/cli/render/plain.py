@@ -1,8 +1,8 @@
 """Progress as plain lines, as BuildKit's `--progress=plain`: for logs, pipes and CI.
 
-    #3 [build 2/4] RUN make
-    #3 0.412 cc -c main.c
-    #3 DONE 1.9s
+#3 [build 2/4] RUN make
+#3 0.412 cc -c main.c
+#3 DONE 1.9s
 """
 
 from __future__ import annotations

@@ -84,7 +84,8 @@ class TtyRenderer:
     def _line(self) -> tqdm[None] | None:
         if len(self._running) >= MAX_LINES:
             return None
-        return tqdm(bar_format="{desc}", file=self._stream, leave=False, dynamic_ncols=True)
+        line: tqdm[None] = tqdm(None, bar_format="{desc}", file=self._stream, leave=False, dynamic_ncols=True)
+        return line
 
     def _draw(self, step: _Running) -> None:
         if step.bar is not None:
