@@ -43,7 +43,7 @@ class StageFacts:
     is_planned: bool
     base_has_shell: bool  # the base's configuration has a Shell: SHELL was used on purpose
     base_has_workdir: bool  # a WORKDIR of this file stands in a stage below
-    used_args: frozenset[str]  # names of ARGs that this stage can see and its FROM line uses
+    used_args: frozenset[str]  # global ARGs that its FROM line uses
     arg_values: tuple[tuple[str, str], ...] = ()  # of its own ARGs and its FROM line's, in order
     needs: frozenset[int] = frozenset()  # other stages that its COPY, ADD and RUN --mount name
 
@@ -82,5 +82,5 @@ class LintFacts:
     exposed: tuple[ExpandedPorts, ...]
     context_sources: tuple[ContextSources, ...]
     target_platform: Platform
-    build_args: frozenset[str]  # names that were given
+    check_override: str | None = None  # --build-arg BUILDKIT_DOCKERFILE_CHECK
     workdirs: tuple[ExpandedWorkdir, ...] = ()

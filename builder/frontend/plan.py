@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from builder.frontend.ignorefile import IgnoreMatcher
+from builder.frontend.lintfacts import LintFacts
 from builder.graph.model import Graph, NetworkMode
 from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig, Platform
 from builder.location import Span
@@ -22,7 +24,7 @@ class ResolvedImage:
 
 
 class ImageResolver(Protocol):
-    """Finds images by name. Effects are the caller's: named OCI layouts, the store, later a registry."""
+    """Finds images by name, wherever the caller looks for them: OCI layouts, the store."""
 
     def resolve(self, name: str, platform: Platform | None) -> ResolvedImage:
         """UnknownImageError (without a span; the frontend adds it) where there is none."""
@@ -37,7 +39,7 @@ class FrontendOptions:
     target: str = ""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     platform: Platform | None = None  # None: the build platform
-    build_platform: Platform = Platform("linux", "amd64")
+    build_platform: Platform = field(default=Platform("linux", "amd64"))
     directory_contexts: frozenset[str] = frozenset()  # names given by --build-context NAME=DIR
     image_contexts: Mapping[str, str] = field(default_factory=dict[str, str])
     """--build-context NAME=oci-layout://... or docker-image://...: NAME → text for the resolver."""
@@ -49,6 +51,8 @@ class FrontendOptions:
     ulimits: tuple[tuple[str, int, int], ...] = ()
     allow: frozenset[str] = frozenset()  # "security.insecure", "network.host"
     epoch: int | None = None  # SOURCE_DATE_EPOCH; the build arg of that name wins
+    ignore: IgnoreMatcher | None = None  # the build context's .dockerignore: for its checks
+    all_stages: bool = False  # look at stages that the target doesn't need too: for `--check`
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +91,4 @@ class Plan:
     warnings: tuple[CheckWarning, ...]
     epoch: int | None
     unused_build_args: tuple[str, ...] = ()
+    facts: LintFacts | None = None  # for checks that need more: CopyIgnoredFile, the ignore file

@@ -32,6 +32,7 @@ from builder.frontend.instructions import (
     Workdir,
 )
 from builder.frontend.jsonform import json_words
+from builder.frontend.mounts import check_is_constant, mount_source
 from builder.frontend.problems import WordProblemError
 from builder.frontend.words import split_blanks, split_pairs, split_quoted
 from builder.image.model import Healthcheck as HealthcheckConfig
@@ -127,6 +128,8 @@ def _read_run(request: Request) -> Run:
     args, is_exec_form = _command_args(request)
     if is_exec_form and not args:
         raise WordProblemError("RUN requires a command", word="[")
+    for mount in flags.texts("mount"):
+        mount_source(mount)  # refuses what no stage could be found by
     return Run(
         request.origin,
         args=args,
@@ -192,6 +195,7 @@ def _taken(announced: Heredoc | None, bodies: list[Heredoc]) -> Heredoc | None:
 def _read_copy(request: Request) -> Copy:
     sources, heredocs, dest = _sources_and_dest(request, "COPY")
     flags = request.read_flags(_COPY_FLAGS)
+    check_is_constant("--from", flags.text("from"))
     return Copy(
         request.origin,
         sources=sources,
