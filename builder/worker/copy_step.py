@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 from builder.errors import SourceError, StepFailedError
 from builder.graph.model import CopyOp, WorkdirOp
@@ -42,6 +43,14 @@ Trees = tuple[SourceTree | None, ...]
 """By input, as `CopySource.input_index` counts them; the first is the image copied into."""
 
 
+@dataclass(frozen=True, slots=True)
+class FilesSeen:
+    """What one look at the files of a COPY found."""
+
+    digest: Digest
+    fingerprint: int  # of those that may change
+
+
 class CopyStep:
     """Does these steps; safe from several threads."""
 
@@ -50,14 +59,27 @@ class CopyStep:
         self._digests = digests
         self._userxattr = userxattr
         self._guard = threading.Lock()
-        self._fingerprints: dict[tuple[CopyOp, Trees], int] = {}
+        self._looked_at: dict[tuple[CopyOp, Trees], FilesSeen] = {}
 
     def file_digest(self, op: CopyOp, trees: Trees, span: Span | None) -> Digest | None:
         """What ends up in the image, as a digest; None where a tree that counts isn't known yet.
 
         With `--link` the layer does not depend on the image that it goes on: what does, the ids of
         names in --chown, is covered where that image's tree is given.
+
+        Each is looked at once; `run` finds out whether it is still so.
         """
+        with self._guard:
+            seen = self._looked_at.get((op, trees))
+        if seen is None:
+            seen = self._look(op, trees, span)
+            if seen is None:
+                return None
+            with self._guard:
+                self._looked_at[op, trees] = seen
+        return seen.digest
+
+    def _look(self, op: CopyOp, trees: Trees, span: Span | None) -> FilesSeen | None:
         with _located(span):
             chmod = parse_chmod(op.chmod, span)
             total = FilesDigest(
@@ -75,9 +97,7 @@ class CopyStep:
                     total.add(match)
             if op.link and names_owner(op.chown) and trees[0] is not None:
                 total.add_text(str(owner_of(op.chown, trees[0].root_dir, span)))
-        with self._guard:
-            self._fingerprints[op, trees[1:]] = total.fingerprint
-        return Digest("sha256:" + total.digest.hex())
+        return FilesSeen(Digest("sha256:" + total.digest.hex()), total.fingerprint)
 
     def run(
         self,
@@ -95,14 +115,20 @@ class CopyStep:
         with _located(span):
             copied = _Copy(op, rootfs_dir, trees, active, span, userxattr=self._userxattr)
             layer, fingerprint = copied.run()
-            with self._guard:
-                expected = self._fingerprints.get((op, trees[1:]), fingerprint)
-            if expected != fingerprint:
-                raise InputChangedError(
-                    "the files changed between the look at them and the copy",
-                    hint="build again; leave files that change all the time out with .dockerignore",
-                )
+            self._check(op, trees, fingerprint)
             return layer
+
+    def _check(self, op: CopyOp, trees: Trees, fingerprint: int) -> None:
+        with self._guard:
+            looked_at = [key for key in self._looked_at if (key[0], key[1][1:]) == (op, trees[1:])]
+            if all(self._looked_at[key].fingerprint == fingerprint for key in looked_at):
+                return
+            for key in looked_at:
+                del self._looked_at[key]  # another try looks again
+        raise InputChangedError(
+            "the files changed between the look at them and the copy",
+            hint="build again; leave files that change all the time out with .dockerignore",
+        )
 
     def make_workdir(
         self, op: WorkdirOp, rootfs_dir: str, active: ActiveSnapshot, span: Span | None

@@ -12,10 +12,10 @@ from builder.graph.model import CopyOp, CopySource, InlineFile
 from builder.layer.pack import pack
 from builder.worker.copy_step import CopyStep, SourceTree
 from cache.database import Database
+from cache.descriptor import EMPTY_CHAIN, Layer
 from cache.digest import Digest
 from cache.filehash import FileDigests
 from cache.snapshot.api import ActiveSnapshot, Mount
-from cache.descriptor import EMPTY_CHAIN, Layer
 from cache.statedir import StateDir
 
 
@@ -47,12 +47,16 @@ class Copying:
         self.image.mkdir()
         self._state = StateDir(str(work / "store"))
         self._database = Database(self._state)
-        self.step = CopyStep(self._state, FileDigests(self._database), userxattr=os.geteuid() != 0)
+        self.step = self.new_step()
         self._count = 0
 
     def close(self) -> None:
         self._database.close()
         self._state.close()
+
+    def new_step(self) -> CopyStep:
+        """As another build over the same store has it."""
+        return CopyStep(self._state, FileDigests(self._database), userxattr=os.geteuid() != 0)
 
     def tree(self, *, ignore: str = "", is_stage: bool = False) -> SourceTree:
         matcher = IgnoreMatcher.of(parse_ignore_file(ignore)) if ignore else None
@@ -74,9 +78,10 @@ class Copying:
         """Do the step as a build does: key first. The tar's digest is checked against the tree."""
         op = self.op(*sources, dest=dest, inline_files=tuple(inline), **fields)
         trees = (None, self.tree(ignore=ignore, is_stage=is_stage))
-        assert self.step.file_digest(op, trees, None) is not None
+        step = self.new_step()
+        assert step.file_digest(op, trees, None) is not None
         active = self.prepare()
-        layer = self.step.run(op, str(self.image), trees, active, None)
+        layer = step.run(op, str(self.image), trees, active, None)
         upper = Path(active.upperdir)
         assert layer == pack(str(upper), userxattr=os.geteuid() != 0)
         return Copied(upper, layer)
@@ -98,7 +103,8 @@ class Copying:
         **fields: object,
     ) -> Digest | None:
         op = self.op(*sources, dest=dest, **fields)
-        return self.step.file_digest(op, (None, self.tree(ignore=ignore, is_stage=is_stage)), None)
+        trees = (None, self.tree(ignore=ignore, is_stage=is_stage))
+        return self.new_step().file_digest(op, trees, None)
 
 
 def write_tree(root: Path, tree: dict[str, str]) -> None:
