@@ -1,4 +1,4 @@
-"""Findings of build checks as BuildKit prints them."""
+"""Findings of build checks as BuildKit prints them; warnings of our own have no rule."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def render_check_text(warnings: Sequence[CheckWarning], quoted_lines: QuotedLine
     count = "1 warning has" if len(warnings) == 1 else f"{len(warnings)} warnings have"
     lines = [f"Check complete, {count} been found!"]
     for warning in warnings:
-        lines += ["", f"WARNING: {warning.rule} - {warning.url}", warning.message]
+        title = " - ".join(part for part in (warning.rule, warning.url) if part)
+        lines += ["", f"WARNING: {title}".rstrip(": "), warning.message]
         if warning.span is not None:
             lines += quoted_lines(warning.span)
     return "\n".join(lines) + "\n"
@@ -49,10 +50,11 @@ def render_check_json(warnings: Sequence[CheckWarning], source: SourceFile) -> s
 
 
 def _object(warning: CheckWarning) -> JsonObject:
+    rule = RULES.get(warning.rule)
     return without_empty(
         {
             "ruleName": warning.rule,
-            "description": RULES[warning.rule].description,
+            "description": rule.description if rule else "",
             "url": warning.url,
             "detail": warning.message,
             "location": location_object(warning.span) if warning.span else None,
@@ -71,4 +73,4 @@ def summary_lines(warnings: Sequence[CheckWarning]) -> list[str]:
 
 def _summary(warning: CheckWarning) -> str:
     where = f" (line {warning.span.first_line})" if warning.span else ""
-    return f"{warning.rule}: {warning.message}{where}"
+    return f"{warning.rule or 'warning'}: {warning.message}{where}"

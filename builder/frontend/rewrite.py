@@ -8,14 +8,92 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from builder.errors import SyntaxProblemError
+from builder.errors import SourceError, SyntaxProblemError
+from builder.frontend.dispatch import plan_instruction
+from builder.frontend.goformat import quoted
+from builder.frontend.inputs import scratch_vertex
+from builder.frontend.instructions import Instruction
 from builder.frontend.parse import parse
 from builder.frontend.pinning import ImageMention, image_mentions
+from builder.frontend.plan import FrontendOptions
+from builder.frontend.predefined import build_settings
+from builder.frontend.stagestate import Findings, Planning, StageResult, StageState
+from builder.frontend.steps import GraphBuilder, StepNames
+from builder.image.model import ContainerConfig
+from builder.image.platform import host_platform
 from builder.location import SourceFile, Span
+
+_CHANGES = (
+    "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "STOPSIGNAL",
+    "USER", "VOLUME", "WORKDIR",
+)  # fmt: skip
+_EQUALS_FORM = re.compile(rf"\s*({'|'.join(_CHANGES)})=", re.IGNORECASE)
+
+
+def apply_changes(config: ContainerConfig, changes: Sequence[str]) -> ContainerConfig:
+    """`config` after the instructions in `changes`, as a Dockerfile's stage on top of it has it.
+
+    Podman's `CMD=/bin/sh` is taken for `CMD /bin/sh`. SyntaxProblemError names the change that is
+    none or that a configuration can't take.
+    """
+    if not changes:
+        return config
+    state = _stage_over(config)
+    for change in changes:
+        try:
+            for instruction in _instructions(change):
+                plan_instruction(state, instruction)
+        except SourceError as error:
+            cause = error.__cause__ if isinstance(error.__cause__, SourceError) else error
+            raise SyntaxProblemError(
+                f"--change {quoted(change)}: {cause.message}", hint=error.hint
+            ) from error
+    return replace(state.config, on_build=(*config.on_build, *state.config.on_build))
+
+
+def _instructions(change: str) -> tuple[Instruction, ...]:
+    text = _EQUALS_FORM.sub(r"\1 ", change)
+    stage, *others = parse(SourceFile("--change", f"FROM scratch\n{text}\n")).stages
+    if others:
+        raise _not_a_change("FROM")
+    if not stage.body:
+        raise SyntaxProblemError("this is no instruction", hint="write --change 'ENV NAME=value'")
+    for instruction in stage.body:
+        keyword = instruction.origin.keyword.upper()
+        if keyword not in _CHANGES:
+            raise _not_a_change(keyword)
+    return stage.body
+
+
+def _not_a_change(keyword: str) -> SyntaxProblemError:
+    return SyntaxProblemError(
+        f"{keyword} does not change a configuration",
+        hint=f"what can be changed is {', '.join(_CHANGES)}",
+    )
+
+
+def _stage_over(config: ContainerConfig) -> StageState:
+    """A stage that begins with `config` and has no files."""
+    graph = GraphBuilder()
+    planning = Planning(
+        options=FrontendOptions(),
+        settings=build_settings({}, ""),
+        escape="\\",
+        global_values={},
+        build_args={},
+        graph=graph,
+        findings=Findings(),
+        results={},
+        replacements={},
+    )
+    base = StageResult(root=scratch_vertex(graph), config=config, platform=host_platform())
+    return StageState(planning, base, StepNames("", 0), {}, no_cache=False)
+
 
 DigestOf = Callable[[str], str | None]
 """An image's digest by the name that the Dockerfile gives it; None where it isn't known."""
