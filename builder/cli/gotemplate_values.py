@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeAlias, cast
 
 from builder.cli.gotemplate_syntax import TemplateError
@@ -29,6 +30,20 @@ _GO_TYPES: dict[type, str] = {
 
 class Fields(dict[str, Value]):
     """A Go struct; a callable value is a method."""
+
+
+def fields_of(value: Value, maps: AbstractSet[str]) -> Value:
+    """JSON as Go has it: objects become structs, but for those at keys in `maps`."""
+    match value:
+        case dict():
+            items = cast("dict[str, Value]", value).items()
+            return Fields(
+                (key, item if key in maps else fields_of(item, maps)) for key, item in items
+            )
+        case list():
+            return [fields_of(item, maps) for item in cast("list[Value]", value)]
+        case _:
+            return value
 
 
 def is_true(value: Value) -> bool:

@@ -9,16 +9,17 @@ from builder.engine import Engine
 from builder.image.model import ImageConfig, StoredImage
 from builder.layer.pack import pack
 from cache.descriptor import EMPTY_CHAIN, chain_id
+from cache.snapshot.api import ActiveSnapshot
 
 
 def keep_as_image(
-    engine: Engine, config: ImageConfig, fill: Callable[[str], object]
+    engine: Engine, config: ImageConfig, fill: Callable[[ActiveSnapshot], object]
 ) -> StoredImage:
-    """Keep what `fill` writes into the directory it is given; `config` gets the layer's diff_id."""
+    """Keep what `fill` writes into the snapshot's upperdir; `config` gets the layer's diff_id."""
     with engine.leases.hold() as lease:
         active = engine.snapshots.prepare(EMPTY_CHAIN)
         try:
-            fill(active.upperdir)
+            fill(active)
             layer = pack(active.upperdir, userxattr=active.mount.userxattr)
             lease.add("chain", chain_id((layer.diff_id,)))
             engine.snapshots.commit(active, diff_id=layer.diff_id, size_bytes=layer.size_bytes)

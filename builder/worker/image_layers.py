@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from builder.events import Emit, Warned
 from builder.image.imagestore import ORIGIN, ImageStore
 from builder.image.model import MediaType, StoredImage
 from builder.layer.apply import apply_layer
 from builder.layer.compress import compressor, decompressed
+from builder.layer.readahead import ReadAhead
+from builder.layer.upperdir import Losses
 from builder.worker.image_layout import SourceLayer
 from builder.worker.image_source import ImageSource
-from builder.worker.readahead import ReadAhead
 from cache.content.adopt import adopt_file
 from cache.content.api import BlobWriter, ContentStore
 from cache.descriptor import EMPTY_CHAIN, ChainId, Descriptor, chain_id, chain_over
@@ -53,6 +55,8 @@ class StoreParts(Protocol):
     def snapshots(self) -> Snapshotter: ...
     @property
     def images(self) -> ImageStore: ...
+    @property
+    def emit(self) -> Emit: ...
 
 
 def keep_layers(
@@ -82,6 +86,17 @@ def restore_layers(parts: StoreParts, image: StoredImage) -> None:
     for diff_id in image.config.diff_ids:
         info = _known(parts, parent, diff_id) or _restored(parts, parent, diff_id)
         parent = info.chain_id
+
+
+def warn_of_losses(losses: Losses, emit: Emit) -> None:
+    """Say what of a layer is not in its snapshot. Its blob still has it."""
+    if losses.devices:
+        names = ", ".join(losses.devices[:3]) + (", ..." if len(losses.devices) > 3 else "")
+        emit(Warned(f"left out {len(losses.devices)} devices ({names}): only root can make them"))
+    if losses.owners:
+        emit(Warned(f"{losses.owners} files have owners without an id here: they are root's now"))
+    if losses.xattrs:
+        emit(Warned(f"left out {losses.xattrs} extended attributes that can't be set here"))
 
 
 def _known(parts: StoreParts, parent: ChainId, diff_id: Digest) -> SnapshotInfo | None:
@@ -139,10 +154,13 @@ def _snapshot(
     active = parts.snapshots.prepare(parent)
     try:
         with ReadAhead(plain) as ahead:
-            apply_layer(ahead, active)
-            _drain(ahead)
+            mount = active.mount
+            losses = apply_layer(
+                ahead, active.upperdir, userxattr=mount.userxattr, lowerdirs=mount.lowerdirs
+            )
         _check_diff_id(plain, diff_id)
         before_commit()
+        warn_of_losses(losses, parts.emit)
         return parts.snapshots.commit(active, diff_id=diff_id, size_bytes=plain.size_bytes)
     except BaseException:
         parts.snapshots.discard(active)

@@ -1,0 +1,51 @@
+"""`pybuild inspect`."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from builder.cli import failure
+from builder.commands.inspect import MAPS, inspect
+from builder.errors import EXIT_DONE, EXIT_FAILED
+from builder.image.codec import JsonDict
+from builder.settings import settings_from
+from builder.wiring import open_engine
+from cache.errors import NotFoundError
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("-f", "--format", "template", default="", metavar="TEMPLATE", help="A Go template.")
+@click.option(
+    "--type",
+    "kind",
+    default="",
+    type=click.Choice(["", "image", "container"]),
+    help="Look for these alone.",
+)
+def command(names: tuple[str, ...], template: str, kind: str) -> int:
+    """Show all about images and containers, by name or id, as JSON."""
+    status = EXIT_DONE
+    documents: list[JsonDict] = []
+    with open_engine(settings_from(os.environ, euid=os.geteuid()), mounts=False) as engine:
+        for name in names:
+            document = inspect(engine, name, kind=kind)
+            if document is None:
+                failure.report(NotFoundError(f"there is no {kind or 'image or container'} {name}"))
+                status = EXIT_FAILED
+            else:
+                documents.append(document)
+    click.echo(_text(documents, template), nl=False)
+    return status
+
+
+def _text(documents: list[JsonDict], template: str) -> str:
+    if not template:
+        return json.dumps(documents, indent=4, ensure_ascii=False) + "\n"
+    from builder.cli.gotemplate import format_value  # noqa: PLC0415 - if asked for
+    from builder.cli.gotemplate_values import fields_of  # noqa: PLC0415
+
+    return "".join(format_value(template, fields_of(document, MAPS)) for document in documents)

@@ -1,0 +1,100 @@
+"""Load: images of an archive, or of a layout's directory, into the store."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from builder.engine import Engine
+from builder.errors import UsageError
+from builder.image.model import Platform, StoredImage
+from builder.image.platform import host_platform
+from builder.layer.compress import decompressed
+from builder.worker.image_archive import ArchiveSource
+from builder.worker.image_layout import images_in_source
+from builder.worker.image_source import DirectorySource, ImageSource
+from builder.worker.image_step import keep_image
+
+STDIN = "-"
+_CHUNK = 1 << 20
+_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image and the names that it came with."""
+
+    image: StoredImage
+    names: tuple[str, ...]
+
+
+def load(engine: Engine, path: str, *, platform: Platform | None = None) -> tuple[LoadedImage, ...]:
+    """Take in all images of the archive or layout at `path`, "-" for stdin, and tag them.
+
+    Of an image for several platforms, the one for `platform`: this machine's, if it is None.
+    """
+    loaded: list[LoadedImage] = []
+    with _source(engine, path) as source, engine.leases.hold() as lease:
+        for found in images_in_source(source, platform or host_platform()):
+            image = keep_image(engine, source, found, lease)
+            for name in found.names:
+                engine.images.tag(name, image.image_id)
+            loaded.append(LoadedImage(engine.images.get(image.image_id), found.names))
+    return tuple(loaded)
+
+
+@contextmanager
+def _source(engine: Engine, path: str) -> Generator[ImageSource]:
+    if path != STDIN and os.path.isdir(path):
+        yield DirectorySource(path)
+        return
+    with ExitStack() as stack:
+        file = stack.enter_context(open_input(path))
+        if not _can_be_read_in_place(file):
+            file = stack.enter_context(_spooled(engine, file))
+        yield stack.enter_context(ArchiveSource(file, "stdin" if path == STDIN else path))
+
+
+@contextmanager
+def open_input(path: str) -> Generator[BinaryIO]:
+    """The file, or stdin for "-"; UsageError where that is a terminal or there is no file."""
+    if path == STDIN:
+        if sys.stdin.isatty():
+            raise UsageError("stdin is a terminal", hint="name a file, or pipe an archive in")
+        yield sys.stdin.buffer
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(path, "rb"))
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        yield file
+
+
+def _can_be_read_in_place(file: BinaryIO) -> bool:
+    """Whether it is a file with an uncompressed archive, read from its beginning."""
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.tell() != 0:
+        return False
+    return not os.pread(file.fileno(), 6, 0).startswith(_COMPRESSED)
+
+
+@contextmanager
+def _spooled(engine: Engine, source: BinaryIO) -> Generator[BinaryIO]:
+    """The uncompressed archive in a file: its members are looked for in any order."""
+    directory = engine.state.scratch("load")
+    path = os.path.join(directory, "archive")
+    try:
+        with open(path, "x+b") as file:
+            plain = decompressed(source)
+            while data := plain.read(_CHUNK):
+                file.write(data)
+            file.flush()
+            yield file
+    finally:
+        os.unlink(path)
+        os.rmdir(directory)
