@@ -92,6 +92,7 @@ class ProcessSpec:
     privileged: bool = False  # no masks, rw /sys, all capabilities: --security=insecure
     readonly_rootfs: bool = False
     terminal: bool = False  # a pty from the container's own devpts; stdio is that
+    terminal_size: tuple[int, int] = (0, 0)  # rows and columns, from the start; 0: not known
     shm_size_bytes: int = DEFAULT_SHM_BYTES
     rlimits: tuple[
         tuple[str, int, int], ...
@@ -147,6 +148,10 @@ class Process(Protocol):
 
 class Executor(Protocol):
     """Starts processes; safe from several threads. Leaves no process, mount or descriptor behind."""
+
+    def prepare(self) -> None:
+        """Begin to get ready, so that the first start is sooner. Idempotent."""
+        ...
 
     def start(self, spec: ProcessSpec, stdio: Stdio) -> Process:
         """Returns when the program was executed.

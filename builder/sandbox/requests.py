@@ -60,6 +60,7 @@ def request_of(
         readonly_rootfs=spec.readonly_rootfs,
         rootless=rootless,
         terminal=spec.terminal,
+        terminal_size=spec.terminal_size,
         shm_size_bytes=spec.shm_size_bytes,
         rlimits=tuple((_limit_number(name), soft, hard) for name, soft, hard in spec.rlimits),
         stdio_fds=(

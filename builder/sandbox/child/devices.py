@@ -40,6 +40,7 @@ _OWN_DIRECTORIES = frozenset({"pts", "shm", "mqueue", "fd", "hugepages"})
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
 _TIOCSCTTY = 0x540E
+_TIOCSWINSZ = 0x5414
 
 
 def take_nodes(report: Report, *, all_nodes: bool) -> list[tuple[str, int]]:
@@ -105,6 +106,7 @@ def open_terminal(special: Special, request: Request, report: Report) -> None:
     flags = os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC
     master_fd = os.open("ptmx", flags, dir_fd=special.pts_fd)
     fcntl.ioctl(master_fd, _TIOCSPTLCK, struct.pack("=i", 0))
+    fcntl.ioctl(master_fd, _TIOCSWINSZ, struct.pack("=HHHH", *request.terminal_size, 0, 0))
     # the other end by the master and not by a name
     slave_fd = fcntl.ioctl(master_fd, _TIOCGPTPEER, flags)
     os.fchown(slave_fd, request.uid, -1)

@@ -86,6 +86,7 @@ class Request(_Record):
         "shm_size_bytes",
         "stdio_fds",
         "terminal",
+        "terminal_size",
         "uid",
     )
 
@@ -108,6 +109,7 @@ class Request(_Record):
         readonly_rootfs: bool,
         rootless: bool,
         terminal: bool,
+        terminal_size: tuple[int, int],
         shm_size_bytes: int,
         rlimits: tuple[tuple[int, int, int], ...],
         stdio_fds: tuple[int, int, int],
@@ -130,6 +132,7 @@ class Request(_Record):
         self.readonly_rootfs = readonly_rootfs
         self.rootless = rootless
         self.terminal = terminal
+        self.terminal_size = terminal_size
         self.shm_size_bytes = shm_size_bytes
         self.rlimits = rlimits  # (RLIMIT_*, soft, hard)
         self.stdio_fds = stdio_fds  # -1: /dev/null
