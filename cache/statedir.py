@@ -110,9 +110,13 @@ class StateDir:
     def volume(self, name: str) -> str:
         return os.path.join(self.root_dir, "volumes", name)
 
+    @property
+    def cache_mounts_dir(self) -> str:
+        return os.path.join(self.root_dir, "cachemounts")
+
     def cache_mount(self, cache_id: str) -> str:
         """The directory of a cache mount. The id is hashed: it is text from a Dockerfile."""
-        return os.path.join(self.root_dir, "cachemounts", sha256(cache_id.encode()).hexdigest())
+        return os.path.join(self.cache_mounts_dir, sha256(cache_id.encode()).hexdigest())
 
     @property
     def seccomp_dir(self) -> str:

@@ -52,6 +52,21 @@ class LowerView:
         directories = self._directories(parts)
         return Shown(directories[0], os.lstat(directories[0])) if directories else None
 
+    def names(self, parts: Parts) -> frozenset[str]:
+        """What shows in the directory at `parts`; nothing where there is none."""
+        seen: set[str] = set()
+        hidden: set[str] = set()
+        for directory in self._directories(parts):
+            with os.scandir(directory) as scan:
+                for entry in scan:
+                    if entry.name in seen:
+                        continue
+                    seen.add(entry.name)
+                    status = entry.stat(follow_symlinks=False)
+                    if self._is_whiteout(directory, entry.path, status):
+                        hidden.add(entry.name)
+        return frozenset(seen - hidden)
+
     def _directories(self, parts: Parts) -> tuple[str, ...]:
         """The layers' directories that make up the one at `parts`, uppermost first."""
         depth = len(parts)

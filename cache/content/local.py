@@ -115,5 +115,11 @@ class _LocalWriter:
         return digest, self._hashing.size_bytes
 
 
+def blob_sizes(state: StateDir) -> dict[str, int]:
+    """The size of each blob, by its digest."""
+    with os.scandir(state.blobs_dir) as scan:
+        return {f"sha256:{entry.name}": entry.stat(follow_symlinks=False).st_size for entry in scan}
+
+
 def _missing(digest: Digest) -> NotFoundError:
     return NotFoundError(f"the store has no blob {digest}")
