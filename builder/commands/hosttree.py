@@ -97,17 +97,22 @@ class HostTree:
         return tuple(self._entries[path] for path in sorted(self._entries))
 
     def add(self, path: str) -> None:
-        """Add a program, a library, a directory with all that is in it, and what those need."""
-        waiting = [path]
+        """Add a program, a library, a directory with all that is in it, and what those need.
+
+        Of scripts in a directory nobody knows which will be run: their interpreters stay out.
+        """
+        waiting = [(path, False)]
         while waiting:
-            real_path = self._add_path(waiting.pop())
+            one, is_member = waiting.pop()
+            real_path = self._add_path(one)
             if real_path is None or real_path in self._finished:
                 continue
             self._finished.add(real_path)
             if self._entries[real_path].kind == "directory":
-                waiting += self._add_members(real_path)
+                waiting += [(member, True) for member in self._add_members(real_path)]
             else:
-                waiting += self._needs_of(real_path)
+                needs = self._needs_of(real_path, is_member=is_member)
+                waiting += [(need, False) for need in needs]
 
     def _add_members(self, directory: str) -> list[str]:
         """Those that are to be added in full; a link to elsewhere takes no directory along."""
@@ -146,10 +151,10 @@ class HostTree:
                 current = "/" if start_over else os.path.dirname(current)
         return None if current == "/" else current
 
-    def _needs_of(self, path: str) -> list[str]:
+    def _needs_of(self, path: str, *, is_member: bool) -> list[str]:
         elf = read_elf(path)
         if elf is None:
-            return _script_needs(path)
+            return [] if is_member else _script_needs(path)
         needs = [self._libraries.find(name, elf, path) for name in elf.needed]
         if elf.interpreter:
             needs.append(elf.interpreter)

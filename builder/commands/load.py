@@ -93,7 +93,7 @@ def _spooled(engine: Engine, source: BinaryIO) -> Generator[BinaryIO]:
             plain = decompressed(source)
             while data := plain.read(_CHUNK):
                 file.write(data)
-            file.flush()
+            file.seek(0)
             yield file
     finally:
         os.unlink(path)

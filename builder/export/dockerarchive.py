@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from builder.export.api import Exported, ExportRequest, NamedImage
 from builder.export.archive import ArchiveWriter
 from builder.export.blobs import LayerBlobs, Packing
-from builder.export.layout import LayoutImage, blob_file, layout_image, write_layout
+from builder.export.layout import LayoutImage, blob_file, layout_image, tags_collide, write_layout
 from builder.export.output import open_output
 from builder.image.codec import JsonDict, encode_json
 from builder.image.reference import parse_reference
@@ -39,7 +39,8 @@ class DockerArchiveExporter:
             packing = Packing(
                 request.compression, request.compression_level, force=request.force_compression
             )
-        prepared = [self._prepare(named, packing) for named in request.images]
+        qualified = tags_collide(named.names for named in request.images)
+        prepared = [self._prepare(one, packing, qualified=qualified) for one in request.images]
         with open_output(request.dest) as file:
             archive = ArchiveWriter(file)
             archive.add_file(MANIFEST_FILE, _manifest(request.images, prepared))
@@ -47,11 +48,15 @@ class DockerArchiveExporter:
             archive.finish()
         return Exported(dest=request.dest, digest=prepared[0].manifest_digest)
 
-    def _prepare(self, named: NamedImage, packing: Packing | None) -> LayoutImage:
+    def _prepare(
+        self, named: NamedImage, packing: Packing | None, *, qualified: bool
+    ) -> LayoutImage:
         image = named.image
         blobs = self._blobs.of(image, packing) if packing else self._blobs.plain(image)
         config = self._content.read(image.image_id)
-        return layout_image(image, config=config, layers=blobs, names=named.names)
+        return layout_image(
+            image, config=config, layers=blobs, names=named.names, qualified=qualified
+        )
 
 
 def _manifest(images: Sequence[NamedImage], prepared: Sequence[LayoutImage]) -> bytes:

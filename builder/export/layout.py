@@ -7,7 +7,7 @@ blobs/sha256/HEX      manifest, config, layers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from builder.export.archive import ArchiveWriter
@@ -50,8 +50,12 @@ def layout_image(
     layers: Sequence[LayerBlob],
     names: Sequence[str],
     annotations: tuple[tuple[str, str], ...] = (),
+    qualified: bool = False,
 ) -> LayoutImage:
-    """The image with its manifest; `names` in normal form, `config` as the store has it."""
+    """The image with its manifest; `names` in normal form, `config` as the store has it.
+
+    `qualified` where the tag alone would not tell the layout's images apart.
+    """
     manifest = encode_manifest(
         Manifest(
             media_type=MediaType.OCI_MANIFEST,
@@ -61,24 +65,27 @@ def layout_image(
         )
     )
     descriptor = Descriptor(MediaType.OCI_MANIFEST, sha256_digest(manifest), len(manifest))
-    entry = IndexEntry(descriptor, image.config.platform)
-    return LayoutImage(config, manifest, tuple(layers), _named(entry, names))
-
-
-def _named(entry: IndexEntry, names: Sequence[str]) -> tuple[IndexEntry, ...]:
-    """The entry once for each name."""
-    if not names:
-        return (entry,)
-    return tuple(
-        replace(entry, descriptor=replace(entry.descriptor, annotations=_annotations(name)))
-        for name in names
+    entries = tuple(_named(descriptor, name, qualified=qualified) for name in names)
+    platform = image.config.platform
+    return LayoutImage(
+        config,
+        manifest,
+        tuple(layers),
+        tuple(IndexEntry(entry, platform) for entry in entries or (descriptor,)),
     )
 
 
-def _annotations(name: str) -> tuple[tuple[str, str], ...]:
-    tag = parse_reference(name).tag
+def _named(descriptor: Descriptor, name: str, *, qualified: bool) -> Descriptor:
+    reference = parse_reference(name)
+    ref_name = reference.familiar if qualified else reference.tag
     named = ((IMAGE_NAME, name),)
-    return (*named, (REF_NAME, tag)) if tag else named
+    return replace(descriptor, annotations=(*named, (REF_NAME, ref_name)) if ref_name else named)
+
+
+def tags_collide(names: Iterable[Sequence[str]]) -> bool:
+    """Whether two of the images, given by their names, share a tag."""
+    tags = [tag for of_one in names for tag in {parse_reference(name).tag for name in of_one}]
+    return len(set(tags)) < len(tags)
 
 
 def write_layout(archive: ArchiveWriter, images: Sequence[LayoutImage]) -> None:

@@ -59,16 +59,14 @@ def _entries_of(directory: str) -> tuple[IndexEntry, ...]:
 
 
 def _is_replaced(entry: IndexEntry, image: LayoutImage) -> bool:
-    name = _name_of(entry)
-    if name is None:
+    names = _names_of(entry)
+    if not names:
         return entry.descriptor.digest == image.manifest_digest
-    return name in map(_name_of, image.entries)
+    return any(names & _names_of(new) for new in image.entries)
 
 
-def _name_of(entry: IndexEntry) -> tuple[str, str] | None:
-    annotations = dict(entry.descriptor.annotations)
-    name = annotations.get(IMAGE_NAME, ""), annotations.get(REF_NAME, "")
-    return name if any(name) else None
+def _names_of(entry: IndexEntry) -> set[tuple[str, str]]:
+    return {pair for pair in entry.descriptor.annotations if pair[0] in {IMAGE_NAME, REF_NAME}}
 
 
 def _add_blob(directory: str, digest: Digest, write: Callable[[Writer], None]) -> None:

@@ -7,7 +7,7 @@ import os
 from builder.export.api import Exported, ExportRequest, NamedImage
 from builder.export.archive import ArchiveWriter
 from builder.export.blobs import LayerBlobs, Packing
-from builder.export.layout import LayoutImage, layout_image, write_layout
+from builder.export.layout import LayoutImage, layout_image, tags_collide, write_layout
 from builder.export.layoutdir import add_to_directory
 from builder.export.output import STDOUT, open_output
 from cache.content.api import ContentStore
@@ -27,7 +27,8 @@ class OciLayoutExporter:
         self._as_directory = as_directory
 
     def export(self, request: ExportRequest) -> Exported:
-        images = [self._prepare(named, request) for named in request.images]
+        qualified = tags_collide(named.names for named in request.images)
+        images = [self._prepare(named, request, qualified=qualified) for named in request.images]
         if self._as_directory or (request.dest != STDOUT and os.path.isdir(request.dest)):
             for image in images:
                 add_to_directory(request.dest, image)
@@ -38,7 +39,9 @@ class OciLayoutExporter:
                 archive.finish()
         return Exported(dest=request.dest, digest=images[0].manifest_digest)
 
-    def _prepare(self, named: NamedImage, request: ExportRequest) -> LayoutImage:
+    def _prepare(
+        self, named: NamedImage, request: ExportRequest, *, qualified: bool
+    ) -> LayoutImage:
         packing = Packing(
             request.compression, request.compression_level, force=request.force_compression
         )
@@ -48,4 +51,5 @@ class OciLayoutExporter:
             layers=self._blobs.of(named.image, packing),
             names=named.names,
             annotations=request.annotations,
+            qualified=qualified,
         )
