@@ -17,4 +17,4 @@ def command(container: str) -> None:
     """Show what CONTAINER changed in its file system: A added, C changed, D deleted."""
     with open_engine(settings_from(os.environ, euid=os.geteuid())) as engine:
         for change in container_changes(engine, container):
-            click.echo(f"{change.letter} {change.path}")
+            click.echo(f"{change.kind} {change.path}")

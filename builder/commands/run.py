@@ -39,7 +39,8 @@ def run(engine: Engine, request: RunRequest) -> int:
     if host.terminal and host.stdin_open:
         require_terminal(request.caller.stdin)
     with queued_signals() as signals:
-        executor = engine.executor()  # first of all: it starts while the rest is looked up
+        executor = engine.executor()
+        executor.prepare()  # first of all: it gets ready while the rest is looked up
         container = _new_container(engine, request)
         containers = Containers(engine.state, engine.database, engine.now)
         containers.sweep()

@@ -159,7 +159,7 @@ def process_spec(
     every_capability: tuple[str, ...],
     host_files: tuple[tuple[str, str], ...],
     volume_dir: Callable[[str], str],
-    cgroup: str,
+    terminal_size: tuple[int, int],
 ) -> ProcessSpec:
     """How the container's first process runs, once its root filesystem is mounted.
 
@@ -181,9 +181,10 @@ def process_spec(
         privileged=host.privileged,
         readonly_rootfs=host.readonly_rootfs,
         terminal=host.terminal,
+        terminal_size=terminal_size,
         shm_size_bytes=host.shm_size_bytes,
         rlimits=host.rlimits,
-        cgroup=cgroup,
+        cgroup=container.container_id,
     )
 
 

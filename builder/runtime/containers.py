@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -200,6 +200,7 @@ class Containers:
         """Remove the container, its files, these volumes. The caller holds it, or nobody does."""
         for name in volumes:
             remove_tree(self.volume_dir(name))
+        self._remove_cgroup(container_id)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM containers WHERE container_id = ?", (container_id,))
         remove_tree(self.paths(container_id).container_dir)
@@ -217,7 +218,18 @@ class Containers:
         exit_code = EXIT_KILLED if state.boot_id == boot_id() else EXIT_UNKNOWN
         state = replace(state, finished_at=self._now(), exit_code=exit_code)
         self.write_state(container_id, state)
+        self._remove_cgroup(container_id)
         return state
+
+    def _remove_cgroup(self, container_id: str) -> None:
+        """Remove the control group that a killed pybuild left, if it did and we may."""
+        try:
+            cgroup_dir = self.state(container_id).cgroup_dir
+        except BrokenContainerError:
+            return
+        if cgroup_dir:
+            with suppress(OSError):
+                os.rmdir(cgroup_dir)
 
     def sweep(self) -> None:
         """Remove what killed processes left: containers with `--rm`, rows or directories alone."""

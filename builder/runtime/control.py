@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from builder.runtime.errors import ContainerRunningError
+from cache.errors import PybuildError
 
 if TYPE_CHECKING:
     from builder.runtime.freezing import Freezer
@@ -86,7 +87,7 @@ class ControlServer:
         try:
             self._do(line.strip(), client.fileno())
             answer = b"ok\n"
-        except OSError as error:
+        except (OSError, PybuildError) as error:
             answer = f"error: {error}\n".encode()
         try:
             client.send(answer)

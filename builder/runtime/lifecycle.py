@@ -15,10 +15,11 @@ from builder.kernel.capabilities import NAMES
 from builder.runtime.bundle import process_spec, sandbox_network
 from builder.runtime.container import Container, ContainerState
 from builder.runtime.control import ControlServer, listening
-from builder.runtime.freezing import SignalFreezer
+from builder.runtime.freezing import Freezer, SignalFreezer
 from builder.runtime.liveness import boot_id, identity_of
 from builder.runtime.rootfs import container_rootfs
 from builder.runtime.streams import Attachment
+from builder.sandbox import cgroup
 from builder.sandbox.accounts import lookup_user
 from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
 from builder.sandbox.hostfiles import write_host_files
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from builder.runtime.containers import Containers
     from builder.runtime.signals import SignalQueue
     from builder.sandbox.api import Executor, ExitStatus, Process
+    from builder.sandbox.cgroup import ControlGroup
     from cache.snapshot.api import Snapshotter
 
 _GIVING_UP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
@@ -55,11 +57,15 @@ def run_to_end(container: Container, runner: Runner, attachment: Attachment) -> 
     paths = runner.containers.paths(container.container_id)
     with ExitStack() as stack:
         listener = stack.enter_context(listening(paths))
+        group = cgroup.create(container.container_id)
+        if group is not None:
+            stack.callback(group.remove)
         with _failures_recorded(container, runner):
             process = _started(container, runner, attachment, stack)
         attachment.attach(process.terminal_fd)
-        _record_start(container, runner, process)
-        status = _Foreground(process, runner, attachment).supervise(listener)
+        _record_start(container, runner, process, group)
+        freezer = group or SignalFreezer(process.pid)
+        status = _Foreground(process, runner.signals, attachment).supervise(listener, freezer)
         _record_end(container, runner, status.code)
     return status.code
 
@@ -91,7 +97,7 @@ def _started(
         every_capability=NAMES,
         host_files=tuple(host_files),
         volume_dir=runner.containers.volume_dir,
-        cgroup="",
+        terminal_size=attachment.window_size or (0, 0),
     )
     process = runner.executor.start(spec, attachment.stdio(account.credentials))
     stack.callback(process.kill)
@@ -112,12 +118,15 @@ def _failures_recorded(container: Container, runner: Runner) -> Generator[None, 
         raise
 
 
-def _record_start(container: Container, runner: Runner, process: Process) -> None:
+def _record_start(
+    container: Container, runner: Runner, process: Process, group: ControlGroup | None
+) -> None:
     identity = identity_of(process.pid)
     state = ContainerState(
         pid=process.pid,
         pid_started=identity.started if identity else 0,
         boot_id=identity.boot_id if identity else boot_id(),
+        cgroup_dir=group.directory if group else "",
         started_at=runner.now(),
     )
     runner.containers.write_state(container.container_id, state)
@@ -133,20 +142,15 @@ def _record_end(container: Container, runner: Runner, exit_code: int) -> None:
 class _Foreground:
     """Passes signals on and answers requests until the first process has ended."""
 
-    def __init__(self, process: Process, runner: Runner, attachment: Attachment) -> None:
+    def __init__(self, process: Process, signals: SignalQueue, attachment: Attachment) -> None:
         self._process = process
-        self._signals = runner.signals
+        self._signals = signals
         self._attachment = attachment
         self._poller = select.poll()
         self._poller.register(self._signals.fileno(), select.POLLIN)
 
-    def supervise(self, listener: socket.socket) -> ExitStatus:
-        control = ControlServer(
-            listener,
-            self._poller,
-            freezer=SignalFreezer(self._process.pid),
-            kill=self._process.kill,
-        )
+    def supervise(self, listener: socket.socket, freezer: Freezer) -> ExitStatus:
+        control = ControlServer(listener, self._poller, freezer=freezer, kill=self._process.kill)
         with _end_of(self._process) as end_fd:
             if end_fd is not None:
                 self._poller.register(end_fd, select.POLLIN)

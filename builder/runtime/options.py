@@ -119,7 +119,7 @@ def _is_readonly(flags: tuple[str, ...], text: str) -> bool:
 
 
 def clean_path(path: str) -> str:
-    """An absolute path without . and .., and with single slashes (normpath keeps two at the start)."""
+    """An absolute path without . and .., and with single slashes: normpath keeps two in front."""
     return os.path.normpath("/" + path.lstrip("/"))
 
 

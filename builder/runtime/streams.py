@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from builder.runtime.container import HostConfig
-from builder.runtime.terminal import raw_mode, set_window_size, window_size
+from builder.runtime.terminal import WindowSize, raw_mode, set_window_size, window_size
 from builder.sandbox.api import Credentials, Stdio
 
 _CHUNK_BYTES = 1 << 16
@@ -89,7 +89,7 @@ class Attachment:
         self._terminal_fd = terminal_fd
         input_fd = self._stdin_write
         if terminal_fd is not None:
-            self.resize()
+            self.resize()  # it may have changed since
             self._outputs.append(_started(_copy, terminal_fd, self._caller.stdout))
             input_fd = os.dup(terminal_fd)
         for source, target in self._pipes:
@@ -107,12 +107,15 @@ class Attachment:
         """Whether the container has a pty, whose master is here."""
         return self._terminal_fd is not None
 
+    @property
+    def window_size(self) -> WindowSize | None:
+        """The size of the caller's terminal; None where there is none."""
+        return window_size(self._caller.stdout) or window_size(self._caller.stdin)
+
     def resize(self) -> None:
         """Give the container's terminal the size of the caller's."""
-        if self._terminal_fd is None:
-            return
-        size = window_size(self._caller.stdout) or window_size(self._caller.stdin)
-        if size is not None:
+        size = self.window_size
+        if self._terminal_fd is not None and size is not None:
             set_window_size(self._terminal_fd, size)
 
     def drain(self, given_up: Callable[[], bool]) -> None:
