@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from builder.errors import SourceError, UnknownImageError
 from builder.frontend.plan import FrontendOptions, ImageResolver, ResolvedImage
@@ -13,27 +12,28 @@ from builder.image.model import Platform
 from builder.image.reference import parse_reference
 from builder.location import Span
 from cache.errors import PybuildError
+from cache.record import record
 
 SCRATCH = "scratch"
 MAIN_CONTEXT = "context"
 _NEVER_CONTEXTS = frozenset({SCRATCH, MAIN_CONTEXT})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StageSource:
     """A stage of this file."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContextSource:
     """A directory that `--build-context` names."""
 
     name: str  # as given there
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImageSource:
     """An image; None is scratch."""
 

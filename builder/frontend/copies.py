@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from builder.frontend.expand import VariableUse, expand_document
 from builder.frontend.gitref import GitRef, is_http_url, read_git_ref
@@ -26,12 +25,12 @@ from builder.graph.model import (
     Operation,
     VertexId,
 )
+from cache.record import record
 
-_SYMBOLIC_MODE = re.compile(
-    r"[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+(?:,[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+)*\Z"
-)
+_SYMBOLIC_CLAUSE = r"[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+"
+_SYMBOLIC_MODE = rf"{_SYMBOLIC_CLAUSE}(?:,{_SYMBOLIC_CLAUSE})*\Z"
 _DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
-_COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
+_COMMIT = r"[0-9a-f]{7,64}\Z"
 
 
 class CopyInputs:
@@ -52,7 +51,7 @@ class CopyInputs:
         return self.index(self._state.planning.graph.add(operation, name=name))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Flags:
     """Flags of COPY and ADD after expansion."""
 
@@ -143,7 +142,7 @@ def _add_repository(
             f"checksum mismatch {quoted(checksum)} != {quoted(git_ref.checksum)}", word=checksum
         )
     commit = git_ref.checksum or checksum
-    if commit and not _COMMIT.match(commit):
+    if commit and not re.match(_COMMIT, commit):
         raise WordProblemError(
             f"invalid checksum {quoted(commit)} for a Git repository",
             word=commit,
@@ -243,7 +242,7 @@ def _inline_file(state: StageState, instruction: Copy | Add, heredoc: Heredoc) -
 
 def _checked_mode(text: str) -> str:
     """--chmod: octal up to 07777, or symbolic."""
-    if not text or _SYMBOLIC_MODE.match(text):
+    if not text or re.match(_SYMBOLIC_MODE, text):
         return text
     if not text.strip("01234567") and int(text, 8) <= 0o7777:
         return text

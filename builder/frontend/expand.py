@@ -7,8 +7,9 @@ double quotes let `$` through. What a variable holds is not looked at again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cache
 
 from builder.frontend.goformat import SPACE, quoted
 from builder.frontend.problems import WordProblemError
@@ -17,12 +18,14 @@ from builder.frontend.shellpattern import replaced, without_prefix, without_suff
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!0")
 
 
-@dataclass(slots=True)
 class VariableUse:
     """Collects which variables an expansion looked at; changed by each one that it is given to."""
 
-    used: set[str] = field(default_factory=set[str])
-    undefined: set[str] = field(default_factory=set[str])  # and without ${v:-default} or the like
+    __slots__ = ("undefined", "used")
+
+    def __init__(self) -> None:
+        self.used: set[str] = set()
+        self.undefined: set[str] = set()  # and without ${v:-default} or the like
 
 
 def expand_word(
@@ -95,6 +98,12 @@ _Piece = tuple[str, bool]
 """Some text, and whether blanks in it divide words: they don't in quotes and after an escape."""
 
 
+@cache
+def _specials(more: str) -> re.Pattern[str]:
+    """What is not plain text: quotes, $, <, the escape character, the end of a modifier."""
+    return re.compile(f"[$'\"<{re.escape(more)}]")
+
+
 def _divided(pieces: list[_Piece]) -> list[str]:
     words: list[str] = []
     word = ""
@@ -157,7 +166,14 @@ class _Lexer:
     def _read_until(self, stop: str) -> list[_Piece]:
         """Up to `stop`, which is passed over; up to the end for ""."""
         pieces: list[_Piece] = []
+        next_special = _specials(self._escape + stop).search
         while not self._at_end():
+            special = next_special(self.text, self._pos)
+            end = special.start() if special else len(self.text)
+            if end > self._pos:
+                pieces.append((self.text[self._pos : end], True))
+                self._pos = end
+                continue
             character = self._peek()
             if character == stop:
                 self._pos += 1

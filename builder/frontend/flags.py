@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from builder.frontend.goformat import SPACE
 from builder.frontend.problems import WordProblemError, did_you_mean
 from builder.frontend.words import split_first
+from cache.record import record
 
 FlagKind = Literal["text", "texts", "truth"]
 """One value; one value each time it is given; true, false or nothing for true."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command:
     """A logical line, taken apart as far as all instructions have in common."""
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from builder.errors import UnsupportedError
 from builder.frontend.goformat import quoted, truth
 from builder.frontend.problems import WordProblemError
+from cache.record import record
 
-_SCP = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:.")
+_SCP = r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:."
 _GIT_SCHEMES = ("git://", "ssh://", "git+ssh://")
 _HTTP_SCHEMES = ("http://", "https://")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GitRef:
     """What a Git URL names."""
 
@@ -49,7 +50,7 @@ def _is_git_url(source: str) -> bool:
     if source.startswith(_HTTP_SCHEMES):
         path = source.partition("#")[0].partition("?")[0]
         return path.endswith(".git")
-    return source.startswith(_GIT_SCHEMES) or _SCP.match(source) is not None
+    return source.startswith(_GIT_SCHEMES) or re.match(_SCP, source) is not None
 
 
 def _with_query(git_ref: GitRef, query: str) -> GitRef:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from builder.frontend.expand import expand_words, shell_words
 from builder.frontend.flags import split_command
 from builder.frontend.jsonform import json_words
 from builder.frontend.problems import WordProblemError
+from cache.record import record
 
-_WORD = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)\Z")
-_LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
+_WORD = r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)\Z"
+_LEADING_TABS = r"(?m)^\t+"
 _KEYWORDS = frozenset({"add", "copy", "run"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Heredoc:
     """One here-document. `body` is as it stands in the file, with the newline of each line."""
 
@@ -28,7 +28,7 @@ class Heredoc:
     @property
     def content(self) -> str:
         """The body without the tabs that <<- strips."""
-        return _LEADING_TABS.sub("", self.body) if self.strips_tabs else self.body
+        return re.sub(_LEADING_TABS, "", self.body) if self.strips_tabs else self.body
 
     @property
     def summary(self) -> str:
@@ -39,7 +39,7 @@ class Heredoc:
 
 def read_heredoc_word(word: str) -> Heredoc | None:
     """What `<<NAME`, `<<-NAME` or `3<<"NAME"` announces; None for any other word."""
-    match = _WORD.match(word) if "<<" in word else None
+    match = re.match(_WORD, word) if "<<" in word else None
     if match is None or not match[3]:
         return None
     try:

@@ -7,17 +7,17 @@ say it were broken.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from builder.frontend.heredoc import Heredoc
 from builder.frontend.scan import Directive
 from builder.image.model import Healthcheck as HealthcheckConfig
 from builder.location import SourceFile, Span
+from cache.record import field, record
 
 Pairs = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Origin:
     """Where an instruction stands and how it was written."""
 
@@ -27,7 +27,7 @@ class Origin:
     comments: tuple[str, ...] = ()  # the comment lines right above, without their "#"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class From:
     """FROM [--platform=P] IMAGE [AS NAME]: begins a stage."""
 
@@ -39,7 +39,7 @@ class From:
     platform: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Run:
     """RUN in either form. The shell form's text is its one argument."""
 
@@ -53,7 +53,7 @@ class Run:
     devices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Copy:
     """COPY. The heredocs are copied after the sources, whatever the order they were written in."""
 
@@ -69,7 +69,7 @@ class Copy:
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Add:
     """ADD: as COPY, with URLs, Git repositories and archives."""
 
@@ -86,7 +86,7 @@ class Add:
     unpack: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Env:
     """ENV. `is_legacy`: the form `ENV name value` without an equals sign."""
 
@@ -95,7 +95,7 @@ class Env:
     is_legacy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Label:
     """LABEL, in the forms of ENV."""
 
@@ -104,7 +104,7 @@ class Label:
     is_legacy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arg:
     """ARG: names, each with its default or None."""
 
@@ -112,7 +112,7 @@ class Arg:
     declarations: tuple[tuple[str, str | None], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Workdir:
     """WORKDIR."""
 
@@ -120,7 +120,7 @@ class Workdir:
     dir: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class User:
     """USER: user[:group]."""
 
@@ -128,7 +128,7 @@ class User:
     user: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cmd:
     """CMD, with its arguments as RUN has them."""
 
@@ -137,7 +137,7 @@ class Cmd:
     is_exec_form: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entrypoint:
     """ENTRYPOINT, with its arguments as RUN has them."""
 
@@ -146,7 +146,7 @@ class Entrypoint:
     is_exec_form: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expose:
     """EXPOSE."""
 
@@ -154,7 +154,7 @@ class Expose:
     ports: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Volume:
     """VOLUME."""
 
@@ -162,7 +162,7 @@ class Volume:
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shell:
     """SHELL."""
 
@@ -170,7 +170,7 @@ class Shell:
     args: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stopsignal:
     """STOPSIGNAL."""
 
@@ -178,7 +178,7 @@ class Stopsignal:
     signal: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Healthcheck:
     """HEALTHCHECK; NONE has the test ("NONE",)."""
 
@@ -186,7 +186,7 @@ class Healthcheck:
     check: HealthcheckConfig
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Onbuild:
     """ONBUILD: an instruction as text, with the bodies of its heredocs."""
 
@@ -194,7 +194,7 @@ class Onbuild:
     trigger: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Maintainer:
     """MAINTAINER."""
 
@@ -224,7 +224,7 @@ Instruction = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stage:
     """A FROM and what follows it."""
 
@@ -233,7 +233,7 @@ class Stage:
     body: tuple[Instruction, ...]  # without any From
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dockerfile:
     """A whole Dockerfile, read."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.image.model import Platform
 from builder.location import Span
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class UndefinedVariable:
     """A variable that an expansion met and nothing had defined, nor `${v:-default}` guarded."""
 
@@ -17,7 +16,7 @@ class UndefinedVariable:
     known: tuple[str, ...]  # what was defined there, for suggestions
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FromFacts:
     """What a FROM line came to."""
 
@@ -33,7 +32,7 @@ class FromFacts:
     base_platform: Platform | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StageFacts:
     """What one stage came to. A stage that nothing needs is only looked at in `--check`."""
 
@@ -48,7 +47,7 @@ class StageFacts:
     needs: frozenset[int] = frozenset()  # other stages that its COPY, ADD and RUN --mount name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExpandedPorts:
     """EXPOSE's words after expansion."""
 
@@ -56,7 +55,7 @@ class ExpandedPorts:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExpandedWorkdir:
     """WORKDIR's path after expansion."""
 
@@ -64,7 +63,7 @@ class ExpandedWorkdir:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContextSources:
     """Sources that a COPY or ADD takes from the build context, after expansion."""
 
@@ -73,7 +72,7 @@ class ContextSources:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LintFacts:
     """All of it; instructions that ONBUILD triggers brought in stand at the FROM line."""
 

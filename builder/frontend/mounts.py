@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal, cast
 
 from builder.frontend.goformat import quoted, size_bytes, truth
@@ -30,23 +29,23 @@ _NEEDS_NO_VALUE = frozenset({"readonly", "readwrite", "required"})
 _ID_LIMIT = 1 << 32
 
 
-@dataclass(slots=True)
 class MountRequest:
     """One --mount, read; filled in key by key, since some keys depend on those before them."""
 
-    type: MountType = "bind"
-    from_name: str = ""
-    source: str = ""
-    target: str = ""
-    readonly: bool | None = None
-    mount_id: str = ""
-    sharing: Sharing | None = None
-    required: bool = False
-    size_bytes: int = 0
-    mode: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-    env_name: str | None = None
+    def __init__(self) -> None:
+        self.type: MountType = "bind"
+        self.from_name = ""
+        self.source = ""
+        self.target = ""
+        self.readonly: bool | None = None
+        self.mount_id = ""
+        self.sharing: Sharing | None = None
+        self.required = False
+        self.size_bytes = 0
+        self.mode: int | None = None
+        self.uid: int | None = None
+        self.gid: int | None = None
+        self.env_name: str | None = None
 
 
 def mount_source(value: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from builder.frontend.ignorefile import IgnoreMatcher
@@ -12,9 +11,10 @@ from builder.graph.model import Graph, NetworkMode
 from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig, Platform
 from builder.location import Span
 from cache.digest import Digest
+from cache.record import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResolvedImage:
     """An image that FROM, --from or a mount names, as far as planning needs it."""
 
@@ -31,7 +31,7 @@ class ImageResolver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FrontendOptions:
     """All that the command line says about the meaning of the Dockerfile."""
 
@@ -55,7 +55,7 @@ class FrontendOptions:
     all_stages: bool = False  # look at stages that the target doesn't need too: for `--check`
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PlannedHistory:
     """A history entry of the target's own instructions; `created` joins when it is assembled."""
 
@@ -64,7 +64,7 @@ class PlannedHistory:
     comment: str = "buildkit.dockerfile.v0"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckWarning:
     """A build check that found something."""
 
@@ -74,7 +74,7 @@ class CheckWarning:
     span: Span | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """The graph of the target stage and what its image says besides its files.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from builder.errors import SyntaxProblemError
 from builder.graph.model import Pairs
 from builder.image.model import Platform
+from cache.record import record
 
 EPOCH = "SOURCE_DATE_EPOCH"
 CHECK = "BUILDKIT_DOCKERFILE_CHECK"
@@ -22,7 +22,7 @@ _PLATFORM_ARGS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BuildSettings:
     """What build arguments say about the build itself."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from builder.frontend.flags import FlagKind, FlagValues, read_flags, split_command
 from builder.frontend.goformat import SPACE, duration_ns, quoted
@@ -36,9 +35,10 @@ from builder.frontend.mounts import check_is_constant, mount_source
 from builder.frontend.problems import WordProblemError
 from builder.frontend.words import split_blanks, split_pairs, split_quoted
 from builder.image.model import Healthcheck as HealthcheckConfig
+from cache.record import record
 
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*\Z")
-_ONBUILD = re.compile(r"\s*ONBUILD\s*", re.IGNORECASE)
+_STAGE_NAME = r"[a-z][a-z0-9_.-]*\Z"
+_ONBUILD = r"(?i)\s*ONBUILD\s*"
 _NO_TRIGGERS = frozenset({"MAINTAINER", "FROM"})
 _MILLISECOND_NS = 1000_000
 
@@ -76,7 +76,7 @@ _HEALTHCHECK_FLAGS: Mapping[str, FlagKind] = {
 _PLAIN_FLAGS: Mapping[str, FlagKind] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """What a reader gets: the instruction without its keyword and flags."""
 
@@ -99,7 +99,7 @@ def _read_from(request: Request) -> From:
             hint="write FROM IMAGE or FROM IMAGE AS NAME",
         )
     name = words[2] if is_named else ""
-    if name and not _STAGE_NAME.match(name.lower()):
+    if name and not re.match(_STAGE_NAME, name.lower()):
         raise WordProblemError(
             f"invalid name for build stage: {quoted(name)}, "
             "name can't start with a number or contain symbols",
@@ -396,7 +396,7 @@ def _read_onbuild(request: Request) -> Onbuild:
             f"{keyword} isn't allowed as an ONBUILD trigger", word=trigger.keyword
         )
     _check_shape(keyword, trigger.rest, request.escape)
-    text = _ONBUILD.sub("", request.origin.text, count=1)
+    text = re.sub(_ONBUILD, "", request.origin.text, count=1)
     bodies = (f"\n{heredoc.body}{heredoc.name}" for heredoc in request.heredocs)
     return Onbuild(request.origin, text + "".join(bodies))
 

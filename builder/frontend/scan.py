@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from builder.errors import SyntaxProblemError
 from builder.frontend.goformat import SPACE
 from builder.frontend.heredoc import Heredoc, announced_heredocs
 from builder.location import SourceFile, Span
+from cache.record import record
 
 _BYTE_ORDER_MARK = "\ufeff"
 _DIRECTIVE = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*\Z")
@@ -16,7 +16,7 @@ _KNOWN_DIRECTIVES = frozenset({"syntax", "escape", "check"})
 _ESCAPES = ("`", "\\")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Directive:
     """`# name=value` at the top of the file."""
 
@@ -25,7 +25,7 @@ class Directive:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogicalLine:
     """One instruction's text: continued lines joined, the comments between them gone."""
 
@@ -37,7 +37,7 @@ class LogicalLine:
     empty_lines: tuple[int, ...]  # numbers of the empty lines that it is continued over
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scan:
     """A whole file."""
 

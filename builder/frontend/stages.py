@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from builder.errors import SourceError, SyntaxProblemError, UnknownStageError
 from builder.frontend.catalog import (
@@ -25,9 +24,10 @@ from builder.image.errors import InvalidImageError
 from builder.image.model import Platform
 from builder.image.platform import parse_platform
 from builder.location import Span
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Base:
     """What a FROM line came to."""
 
@@ -40,7 +40,7 @@ class Base:
     platform_use: VariableUse
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NeededStage:
     """A stage with all that will be planned for it."""
 
@@ -52,7 +52,7 @@ class NeededStage:
     sources: Mapping[str, Source]  # what --from and from= name in it, by the name as written
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LateReference:
     """`--from` of a later stage, in a stage that nothing needs: no error, yet wrong."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from builder.frontend.catalog import OutsideSource, Source
 from builder.frontend.expand import VariableUse, expand_word, expand_words, shown_text
@@ -19,12 +19,13 @@ from builder.frontend.predefined import NOT_IN_ENVIRONMENT, BuildSettings
 from builder.frontend.steps import GraphBuilder, StepNames
 from builder.graph.model import VertexId
 from builder.image.model import ContainerConfig, HistoryEntry, Platform
+from cache.record import field, record
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StageResult:
     """A stage whose instructions are all planned; others build and copy from it."""
 
@@ -38,17 +39,17 @@ class StageResult:
     author: str = ""
 
 
-@dataclass(slots=True)
 class Findings:
     """What the checks want to know; each stage adds to it."""
 
-    undefined: list[UndefinedVariable] = field(default_factory=list[UndefinedVariable])
-    exposed: list[ExpandedPorts] = field(default_factory=list[ExpandedPorts])
-    workdirs: list[ExpandedWorkdir] = field(default_factory=list[ExpandedWorkdir])
-    context_sources: list[ContextSources] = field(default_factory=list[ContextSources])
+    def __init__(self) -> None:
+        self.undefined: list[UndefinedVariable] = []
+        self.exposed: list[ExpandedPorts] = []
+        self.workdirs: list[ExpandedWorkdir] = []
+        self.context_sources: list[ContextSources] = []
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Planning:
     """What planning any stage needs to know."""
 
