@@ -17,7 +17,7 @@ from typing import ClassVar, Literal, assert_never
 
 from builder.errors import SourceError
 from builder.frontend.goformat import SPACE
-from builder.frontend.pathpattern import Kind, PathPattern, clean_path
+from builder.frontend.pathpattern import PathPattern, clean_path
 from builder.location import SourceFile, Span
 
 _MEMO_LIMIT = 8192  # directories whose results are kept: more than any walk has open at once
@@ -91,14 +91,6 @@ def _ignore_patterns(texts: Iterable[str]) -> Iterator[IgnorePattern]:
         yield IgnorePattern(PathPattern(cleaned.removeprefix("!")), exception)
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
-    """What holds for one path: the indexes of the patterns that matched it, rising."""
-
-    excluded: bool
-    matched: tuple[int, ...]
-
-
 class IgnoreMatcher:
     """Patterns in order, the last that applies wins. Paths are relative, with slashes.
 
@@ -134,7 +126,7 @@ class IgnoreMatcher:
         hits = self._index.matching(path, name, directory.heads)
         if not hits and not directory.matched:
             return False
-        return self._verdict(directory.matched, hits).excluded
+        return self._verdict(directory.matched, hits)[0]
 
     def may_skip_directory(self, path: str) -> bool:
         """Whether `path` and all that lies below it is left out: it need not be opened."""
@@ -159,18 +151,21 @@ class IgnoreMatcher:
             parent_path, _, name = path.rpartition("/")
             parent = self._directory(parent_path)
             hits = self._index.matching(path, name, parent.heads)
-            verdict = self._verdict(parent.matched, hits)
+            excluded, matched = self._verdict(parent.matched, hits)
             heads = parent.heads
             if path in self._index.heads:
                 heads = (*heads, path)
-            made = _Directory(verdict.matched, heads, excluded=verdict.excluded)
+            made = _Directory(matched, heads, excluded=excluded)
         if len(self._directories) >= _MEMO_LIMIT:
             self._directories.clear()
         self._directories[path] = made
         return made
 
-    def _verdict(self, inherited: tuple[int, ...], hits: set[int]) -> _Verdict:
-        """Go through the patterns that can have a say, in order; all others don't match."""
+    def _verdict(self, inherited: tuple[int, ...], hits: set[int]) -> tuple[bool, tuple[int, ...]]:
+        """Whether a path is left out, and the patterns that hold for it.
+
+        Goes through the patterns that can have a say, in order; all others don't match.
+        """
         patterns = self.patterns
         held = set(inherited)
         excluded = False
@@ -181,7 +176,7 @@ class IgnoreMatcher:
                 continue  # it would change nothing, so moby doesn't ask
             matched.append(i)
             excluded = not exception
-        return _Verdict(excluded, tuple(matched))
+        return excluded, tuple(matched)
 
 
 class _Directory:
@@ -217,13 +212,13 @@ class _PatternIndex:
         signs = [_signs(pattern) for pattern in patterns]
         counts = Counter(sign for several in signs for sign in several)
         for i, pattern in enumerate(patterns):
-            if pattern.kind is Kind.EXACT:
+            if pattern.kind == "exact":
                 self._exact.setdefault(pattern.text, []).append(i)
                 continue
             rarest = min(signs[i], key=counts.__getitem__, default=None)
             self._file_under(rarest).setdefault(pattern.literal_head, []).append(i)
         self.heads = frozenset(
-            one.literal_head for one in patterns if one.kind is not Kind.EXACT and one.literal_head
+            one.literal_head for one in patterns if one.kind != "exact" and one.literal_head
         )
 
     def _file_under(self, sign: _Sign | None) -> _Candidates:
@@ -269,7 +264,7 @@ _Sign = tuple[Literal["name", "suffix", "gram"], str]
 
 def _signs(pattern: PathPattern) -> list[_Sign]:
     """What can be looked for in place of asking `pattern`, the cheapest to look for first."""
-    if pattern.kind in {Kind.EXACT, Kind.PREFIX}:
+    if pattern.kind in {"exact", "prefix"}:
         return []  # a prefix's literal head says as much
     signs: list[_Sign] = []
     tail = pattern.literal_tail

@@ -12,8 +12,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
-from enum import Enum, auto
 from functools import cached_property
+from typing import Literal
 
 from builder.frontend.wildcard import BadPatternError, Wildcard
 
@@ -41,13 +41,8 @@ _POSIX_CLASSES = {
 }
 
 
-class Kind(Enum):
-    """How a pattern is compared; all but EXPRESSION are plain string comparisons."""
-
-    EXACT = auto()
-    PREFIX = auto()  # text**
-    SUFFIX = auto()  # **text
-    EXPRESSION = auto()
+Kind = Literal["exact", "prefix", "suffix", "expression"]
+"""How a pattern is compared: all of it, text**, **text, or by a regular expression."""
 
 
 def clean_path(path: str) -> str:
@@ -64,7 +59,7 @@ class PathPattern:
         Wildcard(text)  # moby asks filepath.Match whether the pattern is well-formed
         self.kind, expression = _go_expression(text)
         self._expression = ""
-        if self.kind is Kind.EXPRESSION:
+        if self.kind == "expression":
             self._expression = _python_expression(expression, text)
 
     @cached_property
@@ -72,22 +67,22 @@ class PathPattern:
         """Whether a whole path matches; its parent directories are the caller's to ask about."""
         text = self.text
         match self.kind:
-            case Kind.EXACT:
+            case "exact":
                 return text.__eq__
-            case Kind.PREFIX:
+            case "prefix":
                 prefix = text[:-2]
                 return lambda path: path.startswith(prefix)
-            case Kind.SUFFIX:
+            case "suffix":
                 suffix = text[2:]
                 whole = suffix[1:] if suffix.startswith("/") else None
                 return lambda path: path.endswith(suffix) or path == whole
-            case Kind.EXPRESSION:
+            case "expression":
                 match = re.compile(self._expression, re.ASCII).match
                 return lambda path: match(path) is not None
 
     @cached_property
     def literal_head(self) -> str:
-        """The directory below which every match lies; "" for the root. For EXACT, its parent."""
+        """The directory below which every match lies; "" for the root."""
         special = _SPECIAL.search(self.text)
         before = self.text if special is None else self.text[: special.start()]
         return before.rpartition("/")[0]
@@ -129,7 +124,7 @@ class PathPattern:
         if self.depth and directory.count("/") + 1 >= self.depth:
             return False
         below = directory + "/"
-        if self.kind is Kind.EXACT:
+        if self.kind == "exact":
             return self.text.startswith(below)
         head = self.literal_head
         return not head or f"{head}/".startswith(below) or below.startswith(f"{head}/")
@@ -138,7 +133,7 @@ class PathPattern:
 def _go_expression(pattern: str) -> tuple[Kind, str]:
     """How moby would compare `pattern`, and its regular expression in Go's syntax."""
     out: list[str] = []
-    kind = Kind.EXACT
+    kind: Kind = "exact"
     position, end = 0, len(pattern)
     while position < end:
         start = position
@@ -148,14 +143,14 @@ def _go_expression(pattern: str) -> tuple[Kind, str]:
             position = start + (3 if pattern.startswith("/", start + 2) else 2)
             if position < end:
                 out.append("(.*/)?")
-                kind = Kind.EXPRESSION
-            elif kind is Kind.EXACT:
-                kind = Kind.PREFIX
+                kind = "expression"
+            elif kind == "exact":
+                kind = "prefix"
             else:
                 out.append(".*")
-                kind = Kind.EXPRESSION
+                kind = "expression"
             if start == 0:
-                kind = Kind.SUFFIX
+                kind = "suffix"
             continue
         if character == "\\":
             out.append(pattern[start : start + 2])
@@ -163,7 +158,7 @@ def _go_expression(pattern: str) -> tuple[Kind, str]:
         else:
             out.append(_GO_CHARACTERS.get(character, character))
         if character in "*?\\[]":
-            kind = Kind.EXPRESSION
+            kind = "expression"
     return kind, "".join(out)
 
 
