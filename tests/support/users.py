@@ -30,7 +30,9 @@ class Person:
         if self.uid == os.geteuid():
             return []
         ids = ["--reuid", str(self.uid), "--regid", str(self.gid), "--init-groups"]
-        return ["setpriv", *ids, "--inh-caps=-all"]
+        # setpriv executes its program with root's capabilities still effective, which would find
+        # files that this person can't reach; env has lost them when it executes the next one.
+        return ["setpriv", *ids, "--inh-caps=-all", "env"]
 
     def environment(self) -> dict[str, str]:
         """Nothing of the caller's but the way to programs."""
