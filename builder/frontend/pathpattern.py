@@ -57,7 +57,8 @@ class PathPattern:
     def __init__(self, text: str) -> None:
         self.text = text
         Wildcard(text)  # moby asks filepath.Match whether the pattern is well-formed
-        self.kind, expression = _go_expression(text)
+        kind, expression = _go_expression(text)
+        self.kind: Kind = kind
         self._expression = ""
         if self.kind == "expression":
             self._expression = _python_expression(expression, text)
