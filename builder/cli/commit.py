@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from builder.cli.warn import warn
 from builder.commands.commit import CommitRequest, commit
 from builder.settings import settings_from
 from builder.wiring import open_engine
@@ -52,5 +53,5 @@ def command(**arguments: Unpack[Arguments]) -> None:
         changes=arguments["changes"],
         pause=arguments["pause"],
     )
-    with open_engine(settings_from(os.environ, euid=os.geteuid())) as engine:
+    with open_engine(settings_from(os.environ, euid=os.geteuid()), emit=warn) as engine:
         click.echo(commit(engine, request).image_id)

@@ -7,6 +7,7 @@ import os
 import click
 
 from builder.cli import failure
+from builder.cli.warn import warn
 from builder.commands.rm import remove_container
 from builder.errors import EXIT_DONE, EXIT_FAILED
 from builder.settings import settings_from
@@ -21,7 +22,7 @@ from cache.errors import PybuildError
 def command(containers: tuple[str, ...], force: bool, volumes: bool) -> int:
     """Remove containers, by name or id; the names of those removed are printed."""
     status = EXIT_DONE
-    with open_engine(settings_from(os.environ, euid=os.geteuid())) as engine:
+    with open_engine(settings_from(os.environ, euid=os.geteuid()), emit=warn) as engine:
         for name in containers:
             try:
                 remove_container(engine, name, force=force, volumes=volumes)

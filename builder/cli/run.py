@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 import click
 
 from builder.cli.run_options import RunCommand
+from builder.cli.warn import warn
 from builder.commands.run import RunRequest, run
 from builder.errors import UnsupportedError, UsageError
 from builder.runtime import options
@@ -112,7 +113,7 @@ def command(**arguments: Unpack[Arguments]) -> int:
         cidfile=arguments["cidfile"],
     )
     settings = settings_from(os.environ, euid=os.geteuid())
-    with open_engine(settings) as engine:
+    with open_engine(settings, emit=warn) as engine:
         return run(engine, request)
 
 
