@@ -9,6 +9,8 @@
       containers/ID/            what belongs to one container
       volumes/NAME/             a volume's files; made when the first one is
       cachemounts/HEX/          RUN --mount=type=cache, by hash of their id
+      downloads/HEX/            what ADD of a URL brought, by hash of the URL: may go at any time
+      copies/HEX                which snapshot a COPY made last, by hash of the step: may go, too
       seccomp/HEX.bpf           compiled filters
       locks/HEX                 flock files, one a contended key
       tmp/OWNER/                all unfinished of one process; it holds a lock on OWNER/lock
@@ -117,6 +119,22 @@ class StateDir:
     def cache_mount(self, cache_id: str) -> str:
         """The directory of a cache mount. The id is hashed: it is text from a Dockerfile."""
         return os.path.join(self.cache_mounts_dir, sha256(cache_id.encode()).hexdigest())
+
+    @property
+    def downloads_dir(self) -> str:
+        return os.path.join(self.root_dir, "downloads")
+
+    def download(self, url: str) -> str:
+        """The directory of what a URL gave; it may be missing."""
+        return os.path.join(self.downloads_dir, sha256(url.encode()).hexdigest())
+
+    @property
+    def copies_dir(self) -> str:
+        return os.path.join(self.root_dir, "copies")
+
+    def last_copy(self, step: str) -> str:
+        """The file that says what a step copied last; it may be missing, its directory too."""
+        return os.path.join(self.copies_dir, sha256(step.encode()).hexdigest())
 
     @property
     def seccomp_dir(self) -> str:

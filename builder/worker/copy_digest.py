@@ -42,6 +42,7 @@ class FilesDigest:
         self._exclude = exclude
         self._hash = hashlib.sha256()
         self.fingerprint = 0  # of the contexts' files as they are: changes when one is touched
+        self.contents: list[list[bytes]] = []  # of each match, its files' digests in its order
 
     @property
     def digest(self) -> bytes:
@@ -68,6 +69,7 @@ class FilesDigest:
             finally:
                 os.close(directory)
         digests = self._contents(match, records, looked_at_ns)
+        self.contents.append(digests)
         self._hash.update(records.encoded(digests))
         self._hash.update(b"\0\0")
         if match.tree.is_context:

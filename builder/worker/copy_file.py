@@ -80,20 +80,23 @@ class InputChangedError(StepFailedError):
 
 
 class CopyingReader:
-    """Reads a large file, and writes to `target` what it reads. Gives exactly `size_bytes`."""
+    """Reads a large file, and writes what it reads to `target`, if there is one.
 
-    def __init__(self, source: int, target: int, status: os.stat_result, path: str) -> None:
+    Gives as many bytes as `status` says; InputChangedError where they aren't there.
+    """
+
+    def __init__(self, source: int, target: int | None, status: os.stat_result, path: str) -> None:
         self._source = source
-        self._target = target
+        # nothing to write into: there is none, or it shares the data already
+        self._target = None if target is None or _clone(source, target) else target
         self._path = path
         self._size = status.st_size
         self._position = 0
-        self._is_cloned = _clone(source, target)
         self._is_sparse = status.st_blocks * 512 < status.st_size
         self._data_end = 0  # of the extent that the position is in
         self._next_data = 0  # where the extent after a hole begins
-        if self._is_sparse and not self._is_cloned:
-            os.ftruncate(target, self._size)
+        if self._is_sparse and self._target is not None:
+            os.ftruncate(self._target, self._size)
 
     def read(self, size: int = -1, /) -> bytes:
         """The next bytes, at most a mebibyte; b"" at the end."""
@@ -115,7 +118,7 @@ class CopyingReader:
         data = os.read(self._source, wanted)
         if not data:
             raise changed(self._path)
-        if not self._is_cloned:
+        if self._target is not None:
             write_all(self._target, data)
         return data
 
@@ -128,7 +131,7 @@ class CopyingReader:
         data = os.pread(self._source, min(wanted, self._data_end - position), position)
         if not data:
             raise changed(self._path)
-        if not self._is_cloned:
+        if self._target is not None:
             written = 0
             while written < len(data):
                 part = memoryview(data)[written:]

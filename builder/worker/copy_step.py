@@ -6,14 +6,18 @@ copy (`copy_tree`, `copy_archive`) alike; where it lands, in `target_tree`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from builder.errors import SourceError, StepFailedError
-from builder.graph.model import CopyOp, WorkdirOp
+from builder.graph.codec import operation_to_json
+from builder.graph.model import CopyOp, CopySource, WorkdirOp
 from builder.layer.errors import PackError
 from builder.layer.pack import pack
 from builder.layer.tarstream import TarStream
@@ -23,7 +27,8 @@ from builder.worker.copy_archive import unpack
 from builder.worker.copy_digest import FilesDigest
 from builder.worker.copy_file import InputChangedError
 from builder.worker.copy_owner import names_owner, owner_of
-from builder.worker.copy_select import Match, select
+from builder.worker.copy_reuse import Contents, FindSnapshot, Reuse
+from builder.worker.copy_select import select
 from builder.worker.copy_tree import TreeCopier
 from builder.worker.source_tree import SourceTree
 from builder.worker.target_tree import DirectoryAttributes, TargetTree
@@ -47,17 +52,27 @@ Trees = tuple[SourceTree | None, ...]
 class FilesSeen:
     """What one look at the files of a COPY found."""
 
-    digest: Digest
+    digest: bytes
     fingerprint: int  # of those that may change
+    contents: list[list[bytes]]  # the digest of each file's data, by match
 
 
 class CopyStep:
     """Does these steps; safe from several threads."""
 
-    def __init__(self, state: StateDir, digests: FileDigests, *, userxattr: bool) -> None:
+    def __init__(
+        self,
+        state: StateDir,
+        digests: FileDigests,
+        *,
+        userxattr: bool,
+        find_snapshot: FindSnapshot | None = None,
+    ) -> None:
+        """`find_snapshot`: `Snapshotter.info`, to take over files of earlier runs."""
         self._state = state
         self._digests = digests
         self._userxattr = userxattr
+        self._find_snapshot = find_snapshot
         self._guard = threading.Lock()
         self._looked_at: dict[tuple[CopyOp, Trees], FilesSeen] = {}
 
@@ -65,39 +80,36 @@ class CopyStep:
         """What ends up in the image, as a digest; None where a tree that counts isn't known yet.
 
         With `--link` the layer does not depend on the image that it goes on: what does, the ids of
-        names in --chown, is covered where that image's tree is given.
-
-        Each is looked at once; `run` finds out whether it is still so.
+        names in --chown, is covered where that image's tree is given. Each COPY's files are looked
+        at once; `run` finds out whether they are still so.
         """
-        with self._guard:
-            seen = self._looked_at.get((op, trees))
-        if seen is None:
-            seen = self._look(op, trees, span)
-            if seen is None:
-                return None
-            with self._guard:
-                self._looked_at[op, trees] = seen
-        return seen.digest
-
-    def _look(self, op: CopyOp, trees: Trees, span: Span | None) -> FilesSeen | None:
+        if any(trees[source.input_index] is None for source in op.sources):
+            return None
         with _located(span):
-            chmod = parse_chmod(op.chmod, span)
+            seen = self._look(op, trees[1:])
+            total = seen.digest.hex()
+            image = trees[0]
+            if op.link and image is not None and names_owner(op.chown):
+                owner = owner_of(op.chown, image.root_dir, span)
+                total = hashlib.sha256(f"{total} {owner}".encode()).hexdigest()
+        return Digest(f"sha256:{total}")
+
+    def _look(self, op: CopyOp, sources: Trees) -> FilesSeen:
+        with self._guard:
+            seen = self._looked_at.get((op, sources))
+        if seen is None:
+            mode_of = parse_chmod(op.chmod).applier()
             total = FilesDigest(
-                self._digests,
-                mode_of=chmod.applier(),
-                keeps_owner=not op.chown,
-                exclude=op.exclude,
+                self._digests, mode_of=mode_of, keeps_owner=not op.chown, exclude=op.exclude
             )
             for source in op.sources:
-                tree = trees[source.input_index]
-                if tree is None:
-                    return None
                 total.add_text("source")
-                for match in select(op, source, tree):
+                for match in select(op, source, _tree(source, sources)):
                     total.add(match)
-            if op.link and names_owner(op.chown) and trees[0] is not None:
-                total.add_text(str(owner_of(op.chown, trees[0].root_dir, span)))
-        return FilesSeen(Digest("sha256:" + total.digest.hex()), total.fingerprint)
+            seen = FilesSeen(total.digest, total.fingerprint, total.contents)
+            with self._guard:
+                self._looked_at[op, sources] = seen
+        return seen
 
     def run(
         self,
@@ -113,22 +125,28 @@ class CopyStep:
         InputChangedError where a context is not what `file_digest` saw.
         """
         with _located(span):
-            copied = _Copy(op, rootfs_dir, trees, active, span, userxattr=self._userxattr)
-            layer, fingerprint = copied.run()
-            self._check(op, trees, fingerprint)
+            with self._guard:
+                seen = self._looked_at.get((op, trees[1:]))
+            copying = _Copy(op, rootfs_dir, trees[1:], active, userxattr=self._userxattr)
+            reuse = None if seen is None else self._reuse(op, trees[1:])
+            layer, fingerprint = copying.run(reuse, [] if seen is None else seen.contents)
+            if seen is not None and seen.fingerprint != fingerprint:
+                with self._guard:
+                    self._looked_at.pop((op, trees[1:]), None)  # another try looks again
+                raise InputChangedError(
+                    "the files changed between the look at them and the copy",
+                    hint="build again; leave files that change all the time out with .dockerignore",
+                )
+            if reuse is not None:
+                reuse.save(active, layer.diff_id)
             return layer
 
-    def _check(self, op: CopyOp, trees: Trees, fingerprint: int) -> None:
-        with self._guard:
-            looked_at = [key for key in self._looked_at if (key[0], key[1][1:]) == (op, trees[1:])]
-            if all(self._looked_at[key].fingerprint == fingerprint for key in looked_at):
-                return
-            for key in looked_at:
-                del self._looked_at[key]  # another try looks again
-        raise InputChangedError(
-            "the files changed between the look at them and the copy",
-            hint="build again; leave files that change all the time out with .dockerignore",
-        )
+    def _reuse(self, op: CopyOp, sources: Trees) -> Reuse | None:
+        if self._find_snapshot is None:
+            return None
+        places = [tree.root_dir for tree in sources if tree is not None and tree.is_context]
+        step = json.dumps([operation_to_json(op), places], sort_keys=True)
+        return Reuse(self._state, self._find_snapshot, step)
 
     def make_workdir(
         self, op: WorkdirOp, rootfs_dir: str, active: ActiveSnapshot, span: Span | None
@@ -145,9 +163,8 @@ class _Copy:
         self,
         op: CopyOp,
         rootfs_dir: str | None,
-        trees: Trees,
+        sources: Trees,
         active: ActiveSnapshot,
-        span: Span | None,
         *,
         userxattr: bool,
     ) -> None:
@@ -155,17 +172,13 @@ class _Copy:
         self._active = active
         self._userxattr = userxattr
         self._now_ns = time.time_ns()
-        self._matches = tuple(self._select(trees))
-        self._chmod = parse_chmod(op.chmod, span)
-        self._owner = owner_of(op.chown, rootfs_dir, span)
+        self._matches = tuple(
+            match for source in op.sources for match in select(op, source, _tree(source, sources))
+        )
+        self._chmod = parse_chmod(op.chmod)
+        self._owner = owner_of(op.chown, rootfs_dir, None)
         self._latest_ns = None if op.epoch is None else op.epoch * _SECOND_NS
         self._target = self._make_target(None if op.link else rootfs_dir)
-
-    def _select(self, trees: Trees) -> Iterator[Match]:
-        for source in self._op.sources:
-            tree = trees[source.input_index]
-            assert tree is not None, source
-            yield from select(self._op, source, tree)
 
     def _make_target(self, rootfs_dir: str | None) -> TargetTree:
         uid, gid = self._owner or (0, 0)
@@ -179,8 +192,8 @@ class _Copy:
             latest_ns=latest_ns,
         )
 
-    def run(self) -> tuple[Layer, int]:
-        """The layer, and the fingerprint of the contexts' files."""
+    def run(self, reuse: Reuse | None, contents: list[list[bytes]]) -> tuple[Layer, int]:
+        """The layer, and the fingerprint of the contexts' files; `contents` by match."""
         op = self._op
         with ExitStack() as stack:
             single = len(self._matches) + len(op.inline_files) == 1
@@ -188,15 +201,17 @@ class _Copy:
             stream = stack.enter_context(TarStream()) if single and not unpacks else None
             writing = Writing(self._target, self._owner, self._chmod.applier(), stream)
             copier = TreeCopier(writing, exclude=op.exclude, now_ns=self._now_ns)
-            self._write(copier)
+            self._write(copier, reuse, contents)
             self._target.finish()
             if stream is not None:
                 return stream.finish(), copier.fingerprint
         return pack(self._active.upperdir, userxattr=self._userxattr), copier.fingerprint
 
-    def _write(self, copier: TreeCopier) -> None:
+    def _write(self, copier: TreeCopier, reuse: Reuse | None, contents: list[list[bytes]]) -> None:
         op = self._op
-        for match in self._matches:
+        for match, digests in zip_longest(self._matches, contents, fillvalue=None):
+            if match is None:
+                break  # there were more matches when they were looked at: `run` will see it
             if match.source.unpack:
                 fingerprint = unpack(match, self._target, op.dest, self._owner)
                 if fingerprint is not None:
@@ -204,7 +219,8 @@ class _Copy:
                     continue
             if not match.is_dir:
                 self._check_destination()
-            copier.copy(match, op.dest)
+            known = None if reuse is None or digests is None else Contents(reuse, digests)
+            copier.copy(match, op.dest, known)
         for file in op.inline_files:
             self._check_destination()
             copier.write_inline(file, op.dest)
@@ -220,6 +236,12 @@ class _Copy:
             "with more than one source, the destination must be a directory and end with a /",
             hint=f'write "{op.dest}/"',
         )
+
+
+def _tree(source: CopySource, sources: Trees) -> SourceTree:
+    tree = sources[source.input_index - 1]
+    assert tree is not None, source
+    return tree
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from builder.errors import StepFailedError
 from builder.graph.model import InlineFile
 from builder.worker.copy_file import CREATE, write_all
+from builder.worker.copy_reuse import Contents
 from builder.worker.copy_select import Match
 from builder.worker.copy_walk import DIRECTORY, fingerprint_of, walk
 from builder.worker.target_tree import give
@@ -29,12 +30,15 @@ class TreeCopier:
         self._now_ns = now_ns
         self.fingerprint = 0  # of the contexts' files, as `copy_digest` has it
 
-    def copy(self, match: Match, dest: str) -> None:
-        """Copy one match to `dest`, whose "/" at the end says that it is a directory."""
+    def copy(self, match: Match, dest: str, contents: Contents | None = None) -> None:
+        """Copy one match to `dest`, whose "/" at the end says that it is a directory.
+
+        `contents`: what is known of its files, to take over what an earlier run has brought.
+        """
         if match.is_dir:
-            self._directory(match, dest)
+            self._directory(match, dest, contents)
         else:
-            self._single(match, dest)
+            self._single(match, dest, contents)
 
     def write_inline(self, file: InlineFile, dest: str) -> None:
         """A file whose content stands in the Dockerfile."""
@@ -78,7 +82,7 @@ class TreeCopier:
         for end in range(1, len(names) + 1):
             self._writing.tell_directory("/".join(names[:end]))
 
-    def _single(self, match: Match, dest: str) -> None:
+    def _single(self, match: Match, dest: str, contents: Contents | None) -> None:
         path = self._place(match.name, dest)
         parent, _, name = path.rpartition("/")
         source_parent, _, source_name = match.path.rpartition("/")
@@ -87,19 +91,19 @@ class TreeCopier:
             status = os.stat(source_name, dir_fd=source, follow_symlinks=False)
             if stat.S_ISSOCK(status.st_mode):
                 raise StepFailedError(f'"{match.path}" is a socket: it cannot be copied')
-            with TreeWriter(self._writing, match, parent) as writer:
+            with TreeWriter(self._writing, match, parent, contents) as writer:
                 writer.other(source, source_name, name, status)
             self.saw(match, fingerprint_of(0, [(source_name, status)]))
         finally:
             os.close(source)
 
-    def _directory(self, match: Match, dest: str) -> None:
+    def _directory(self, match: Match, dest: str, contents: Contents | None) -> None:
         path = self._writing.target.resolve(dest)
         status = self._writing.target.status(path)
         if status is not None and not stat.S_ISDIR(status.st_mode):
             raise no_directory(path)
         self._make_directories(path)
-        with TreeWriter(self._writing, match, path) as writer:
+        with TreeWriter(self._writing, match, path, contents) as writer:
             walk(match, self._exclude, writer)
         self.saw(match, writer.fingerprint)
 

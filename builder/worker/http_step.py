@@ -1,7 +1,7 @@
 """ADD of a URL: one file, as the server has it now.
 
-What a server names by ETag or Last-Modified is kept below the store, like a cache mount, and asked
-for again with that name: an unchanged file is not transferred twice. With --checksum nothing is
+What a server names by ETag or Last-Modified is kept in the store, and asked for again with that
+name: an unchanged file is not transferred twice. With --checksum nothing is
 asked for what is there.
 
     DIR/meta.json   what the server said
@@ -72,7 +72,7 @@ def fetch_file(
 
     DownloadError names the URL, and both digests or the status; nothing is left then.
     """
-    keep_dir = state.cache_mount(f"\0download\0{op.url}")  # no id in a Dockerfile holds a NUL
+    keep_dir = state.download(op.url)
     with state.lock(f"download {op.url}"):
         os.makedirs(keep_dir, mode=0o700, exist_ok=True)
         download = _Download(op, keep_dir, tell, span)

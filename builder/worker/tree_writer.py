@@ -26,6 +26,7 @@ from builder.worker.copy_file import (
     read_whole,
     write_all,
 )
+from builder.worker.copy_reuse import Contents, outcome_of
 from builder.worker.copy_select import Match
 from builder.worker.copy_walk import Entries, directory_fingerprint, fingerprint_of
 from builder.worker.target_tree import (
@@ -64,12 +65,15 @@ def metadata_of(mode: int, uid: int, gid: int, mtime_ns: int, xattrs: Xattrs = (
 class _Frame:
     """A directory of the destination that the walk is in."""
 
-    __slots__ = ("directory", "occupied", "prefix")
+    __slots__ = ("directory", "earlier", "occupied", "prefix")
 
-    def __init__(self, path: str, directory: int, occupied: frozenset[str]) -> None:
+    def __init__(
+        self, path: str, directory: int, occupied: frozenset[str], earlier: int | None
+    ) -> None:
         self.prefix = f"{path}/" if path else ""
         self.directory = directory  # open
         self.occupied = occupied  # names that were there before
+        self.earlier = earlier  # the same directory of an earlier run, open
 
 
 _NOTHING: frozenset[str] = frozenset()
@@ -78,8 +82,11 @@ _NOTHING: frozenset[str] = frozenset()
 class TreeWriter:
     """One match on its way into the directory `path` of the target: a `copy_walk.Visitor`."""
 
-    def __init__(self, writing: Writing, match: Match, path: str) -> None:
+    def __init__(
+        self, writing: Writing, match: Match, path: str, contents: Contents | None = None
+    ) -> None:
         self._writing = writing
+        self._contents = contents
         self._target = writing.target
         self._stream = writing.stream
         self._mode_of = writing.mode_of
@@ -100,11 +107,15 @@ class TreeWriter:
             self.leave()
 
     def _push(self, path: str, occupied: frozenset[str]) -> None:
-        self._frames.append(_Frame(path, self._target.open_directory(path), occupied))
+        earlier = None if self._contents is None else self._contents.reuse.directory(path)
+        self._frames.append(_Frame(path, self._target.open_directory(path), occupied, earlier))
 
     def leave(self) -> None:
         """As `Visitor.leave`."""
-        os.close(self._frames.pop().directory)
+        frame = self._frames.pop()
+        os.close(frame.directory)
+        if frame.earlier is not None:
+            os.close(frame.earlier)
 
     def enter(self, path: str, status: os.stat_result, directory: int) -> None:
         """As `Visitor.enter`."""
@@ -184,33 +195,61 @@ class TreeWriter:
         return Metadata(self._mode(status), uid, gid, mtime_ns // _SECOND_NS, xattrs)
 
     def _file(self, source: int, source_name: str, name: str, status: os.stat_result) -> None:
-        frame = self._frames[-1]
-        to = frame.prefix + name
+        to = self._frames[-1].prefix + name
         data_in = os.open(source_name, READ, dir_fd=source)
         try:
             names = os.listxattr(data_in)
             xattrs = read_xattrs(data_in, names) if names else ()
             metadata = self._metadata(status, xattrs)
-            out = os.open(name, CREATE, 0o600, dir_fd=frame.directory)
-            try:
-                self._data(data_in, out, to, status, metadata)
-                if metadata.uid or metadata.gid:
-                    give(out, to, metadata.uid, metadata.gid)
-                os.fchmod(out, metadata.mode)
-                for key, value in xattrs:
-                    write_xattr(out, key, value)
-                mtime_ns = self._target.clamped(status.st_mtime_ns)
-                os.utime(out, ns=(mtime_ns, mtime_ns))
-            finally:
-                os.close(out)
+            if self._take_over(name, status, metadata):
+                if self._stream is not None:
+                    self._data(data_in, None, to, status, metadata)
+            else:
+                self._new_file(data_in, name, to, status, metadata)
             if self._may_change:
                 check_unchanged(data_in, status, to)
         finally:
             os.close(data_in)
 
-    def _data(
-        self, source: int, out: int, to: str, status: os.stat_result, metadata: Metadata
+    def _take_over(self, name: str, status: os.stat_result, metadata: Metadata) -> bool:
+        """Whether an earlier run has brought the very file, and it has been linked."""
+        if self._contents is None:
+            return False
+        content = self._contents.next()
+        if not content or metadata.xattrs:
+            return False
+        frame = self._frames[-1]
+        mtime_ns = self._target.clamped(status.st_mtime_ns)
+        outcome = outcome_of(content, metadata.mode, metadata.uid, metadata.gid, mtime_ns)
+        same = self._contents.reuse.note(frame.prefix + name, status.st_size, outcome)
+        if not same or frame.earlier is None:
+            return False
+        try:
+            os.link(name, name, src_dir_fd=frame.earlier, dst_dir_fd=frame.directory)
+        except OSError:
+            return False  # removed meanwhile, or with as many links as it can have
+        return True
+
+    def _new_file(
+        self, source: int, name: str, to: str, status: os.stat_result, metadata: Metadata
     ) -> None:
+        out = os.open(name, CREATE, 0o600, dir_fd=self._frames[-1].directory)
+        try:
+            self._data(source, out, to, status, metadata)
+            if metadata.uid or metadata.gid:
+                give(out, to, metadata.uid, metadata.gid)
+            os.fchmod(out, metadata.mode)
+            for key, value in metadata.xattrs:
+                write_xattr(out, key, value)
+            mtime_ns = self._target.clamped(status.st_mtime_ns)
+            os.utime(out, ns=(mtime_ns, mtime_ns))
+        finally:
+            os.close(out)
+
+    def _data(
+        self, source: int, out: int | None, to: str, status: os.stat_result, metadata: Metadata
+    ) -> None:
+        """To the file `out`, where it is to be written, and to the tar."""
         size_bytes = status.st_size
         if size_bytes > WHOLE_BYTES:
             reader = CopyingReader(source, out, status, to)
@@ -219,7 +258,7 @@ class TreeWriter:
             reader.drain()
             return
         data = read_whole(source, size_bytes, to)
-        if data:
+        if data and out is not None:
             write_all(out, data)
         if self._stream is not None:
             self._stream.add_file(os.fsencode(to), metadata, size_bytes, data)

@@ -47,6 +47,7 @@ class Copying:
         self.image.mkdir()
         self._state = StateDir(str(work / "store"))
         self._database = Database(self._state)
+        self._digests = FileDigests(self._database)
         self.step = self.new_step()
         self._count = 0
 
@@ -56,7 +57,7 @@ class Copying:
 
     def new_step(self) -> CopyStep:
         """As another build over the same store has it."""
-        return CopyStep(self._state, FileDigests(self._database), userxattr=os.geteuid() != 0)
+        return CopyStep(self._state, self._digests, userxattr=os.geteuid() != 0)
 
     def tree(self, *, ignore: str = "", is_stage: bool = False) -> SourceTree:
         matcher = IgnoreMatcher.of(parse_ignore_file(ignore)) if ignore else None
