@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from builder.image.codec import decode_config, encode_config
@@ -30,11 +31,13 @@ ORIGIN = "origin"
 """The variant of a layer's blob as it came from elsewhere."""
 
 _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})\Z")
-_ROW = """
+_SELECT = """
   SELECT image_id, layer_sizes, stored_at,
     (SELECT json_group_array(name) FROM names WHERE names.image_id = images.image_id)
   FROM images
 """
+
+_Row = tuple[Digest, str, int, str]
 
 
 class ImageStore:
@@ -62,7 +65,7 @@ class ImageStore:
                 "INSERT OR IGNORE INTO images (image_id, layer_sizes, stored_at) VALUES (?, ?, ?)",
                 (image_id, json.dumps(list(layer_sizes)), stored_at),
             )
-        return self.get(image_id)
+            return self._load("WHERE image_id = ?", image_id)[0]
 
     def tag(self, name: str, image_id: Digest) -> None:
         """Give the image a name in normal form; whatever had the name before loses it."""
@@ -165,24 +168,26 @@ class ImageStore:
         return images[0] if images else None
 
     def _load(self, condition: str, *parameters: str) -> tuple[StoredImage, ...]:
-        rows = _select(self._database.connection(), condition, *parameters)
-        return tuple(
-            StoredImage(
-                image_id=image_id,
-                config=decode_config(self._content.read(image_id)),
-                layer_sizes=tuple(json.loads(layer_sizes)),
-                names=tuple(sorted(json.loads(names))),
-                stored_at=stored_at,
-            )
-            for image_id, layer_sizes, stored_at, names in rows
+        images: list[StoredImage] = []
+        for row in _select(self._database.connection(), condition, *parameters):
+            with suppress(NotFoundError):  # another process removes it right now
+                images.append(self._image_of(row))
+        return tuple(images)
+
+    def _image_of(self, row: _Row) -> StoredImage:
+        image_id, layer_sizes, stored_at, names = row
+        return StoredImage(
+            image_id=image_id,
+            config=decode_config(self._content.read(image_id)),
+            layer_sizes=tuple(json.loads(layer_sizes)),
+            names=tuple(sorted(json.loads(names))),
+            stored_at=stored_at,
         )
 
 
-def _select(
-    connection: sqlite3.Connection, condition: str, *parameters: str
-) -> tuple[tuple[Digest, str, int, str], ...]:
-    rows = connection.execute(_ROW + condition, parameters)
-    return tuple(cast("Iterable[tuple[Digest, str, int, str]]", rows))
+def _select(connection: sqlite3.Connection, condition: str, *parameters: str) -> tuple[_Row, ...]:
+    rows = connection.execute(_SELECT + condition, parameters)
+    return tuple(cast("Iterable[_Row]", rows))
 
 
 def _no_such_image(image_id: str) -> NotFoundError:

@@ -104,11 +104,15 @@ def _distance(offered: Platform, wanted: Platform) -> int | None:
         return None
     if offered.variant == wanted.variant:
         return 0
-    behind = _variant_number(wanted) - _variant_number(offered)
-    return behind if behind > 0 else None
+    offered_number, wanted_number = _variant_number(offered), _variant_number(wanted)
+    if offered_number is None or wanted_number is None or offered_number > wanted_number:
+        return None
+    return wanted_number - offered_number
 
 
-def _variant_number(platform: Platform) -> int:
+def _variant_number(platform: Platform) -> int | None:
     """v7 is 7; no variant is the first, which all machines of the architecture run."""
+    if not platform.variant:
+        return 0
     digits = platform.variant.removeprefix("v")
-    return int(digits) if digits.isdecimal() and len(digits) < 4 else 0
+    return int(digits) if digits.isdecimal() and len(digits) < 4 else None
