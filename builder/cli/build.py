@@ -18,7 +18,7 @@ from builder.frontend.plan import FrontendOptions
 from builder.image.platform import host_platform, parse_platform
 from builder.settings import settings_from
 from builder.wiring import open_engine
-from builder.worker.contexts import BuildContexts, open_contexts
+from builder.worker.contexts import MAIN_CONTEXT, BuildContexts, open_contexts
 
 
 class Arguments(TypedDict):
@@ -221,6 +221,7 @@ def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendO
         ulimits=options.ulimits_of(arguments["ulimits"]),
         allow=frozenset(arguments["allow"]),
         epoch=_epoch(os.environ),
+        ignore=contexts.tree(MAIN_CONTEXT).ignore,
     )
 
 

@@ -45,13 +45,13 @@ def report(error: BaseException) -> int:
 
 
 def text_of(error: PybuildError) -> str:
-    """The error's text, as printed: the output's end, the message, the lines, the hint."""
+    """The error's text, as printed: the output's end, the lines, the message, the hint."""
     parts: list[str] = []
     if isinstance(error, ProcessFailedError) and error.output_tail:
         parts += ["------", *(f" > {line}" for line in error.output_tail), "------"]
-    parts.append(f"ERROR: {error.message}")
     if isinstance(error, SourceError) and error.span is not None:
         parts += quoted_lines(error.span)
+    parts.append(f"ERROR: {error.message}")
     if error.hint:
         parts.append(f"hint: {error.hint}")
     return "\n".join(parts) + "\n"

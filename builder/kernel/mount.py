@@ -6,6 +6,7 @@ The descriptor calls are Linux 5.2's, `set_attributes` is 5.12's.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 
@@ -90,6 +91,19 @@ def clone_tree(directory_fd: int, path: str = "", *, recursive: bool = False) ->
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | (AT_RECURSIVE if recursive else 0)
     flags |= 0 if path else AT_EMPTY_PATH
     return check(_open_tree(directory_fd, encoded(path), flags), path or None)
+
+
+def clone_visible(directory_fd: int, path: str = "", *, recursive: bool = False) -> int:
+    """As `clone_tree`, with the mounts inside where the kernel insists on them.
+
+    In a user namespace a directory may not be shown without the mounts that cover parts of it.
+    """
+    try:
+        return clone_tree(directory_fd, path, recursive=recursive)
+    except OSError as error:
+        if error.errno != errno.EINVAL or recursive:
+            raise
+        return clone_tree(directory_fd, path, recursive=True)
 
 
 def attach(tree_fd: int, target_fd: int) -> None:

@@ -230,7 +230,7 @@ def _decoder(start: bytes, source: Reader) -> Reader:
 
 def _cut_short(what: str) -> BadArchiveError:
     return BadArchiveError(
-        f"the {what} data is cut short", hint="was it copied or downloaded whole?"
+        f"the {what} data is truncated", hint="was it copied or downloaded whole?"
     )
 
 

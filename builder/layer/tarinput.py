@@ -63,4 +63,4 @@ class TarInput:
 
 def cut_short() -> BadArchiveError:
     """What to raise where an archive ends too early."""
-    return BadArchiveError("the archive is cut short", hint="was it copied or downloaded whole?")
+    return BadArchiveError("the archive is truncated", hint="was it copied or downloaded whole?")

@@ -44,7 +44,7 @@ class NamespaceExecutor:
     def start(self, spec: ProcessSpec, stdio: Stdio) -> SandboxProcess:
         server = self._running_server()
         with ExitStack() as stack:
-            descriptors = requests.Descriptors()
+            descriptors = stack.enter_context(requests.Descriptors())
             request = requests.request_of(
                 self._with_home(spec),
                 stdio,

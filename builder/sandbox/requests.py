@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 
 from builder.errors import UsageError
 from builder.kernel import capabilities
+from builder.kernel.mount import clone_visible
 from builder.sandbox.api import (
     BindEntry,
     MountEntry,
@@ -24,6 +26,21 @@ class Descriptors:
 
     def __init__(self) -> None:
         self.fds: list[int] = []
+        self._own: list[int] = []
+
+    def __enter__(self) -> Descriptors:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self._own:
+            os.close(fd)
+
+    def add_mount(self, fd: int, *, recursive: bool) -> int:
+        """The place of a mount of what `fd` names; it is of this process's namespace, and is
+        cloned here, where the kernel allows it.
+        """
+        self._own.append(clone_visible(fd, recursive=recursive))
+        return self.add(self._own[-1])
 
     def add(self, fd: int | None) -> int:
         """The place of `fd` (the caller's, and stays so); -1 for none."""
@@ -93,9 +110,12 @@ def _mount_of(entry: MountEntry, descriptors: Descriptors) -> Mount:
         case BindEntry():
             number = entry.source.removeprefix(_OWN_FD)
             by_fd = entry.source.startswith(_OWN_FD) and number.isdigit()
+            source_fd = -1
+            if by_fd:
+                source_fd = descriptors.add_mount(int(number), recursive=entry.recursive)
             return BindMount(
                 source="" if by_fd else entry.source,
-                source_fd=descriptors.add(int(number) if by_fd else None),
+                source_fd=source_fd,
                 target=entry.target,
                 readonly=entry.readonly,
                 recursive=entry.recursive,

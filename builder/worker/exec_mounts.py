@@ -115,7 +115,7 @@ class MountMaker:
         root_dir, path = tree.root_dir, one.source
         if tree.is_context:
             root_dir, path = self._copied_out(tree, one.source), "/"
-            if not os.path.isdir(os.path.join(root_dir, one.source.lstrip("/"))):
+            if not self._is_directory(tree, one.source):
                 path = f"/{os.path.basename(one.source)}"
         source_fd = self._open(root_dir, path)
         source = f"/proc/self/fd/{source_fd}"
@@ -130,6 +130,9 @@ class MountMaker:
             shutil.copyfile(source, own)
             _copy_metadata(source, own)
             self.entries.append(BindEntry(own, one.target))
+
+    def _is_directory(self, tree: SourceTree, path: str) -> bool:
+        return stat.S_ISDIR(os.fstat(self._open(tree.root_dir, path)).st_mode)
 
     def _copied_out(self, tree: SourceTree, source: str) -> str:
         """A context's files as a build sees them: root's, without what is ignored."""

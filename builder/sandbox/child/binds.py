@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from builder.kernel import mount
@@ -38,14 +37,9 @@ def _made(entry: Mount, *, rootless: bool, nodev: int) -> int:
 
 
 def _bind(entry: BindMount, nodev: int) -> int:
-    directory_fd, path = (entry.source_fd, "") if entry.source_fd >= 0 else (AT_FDCWD, entry.source)
-    try:
-        tree_fd = mount.clone_tree(directory_fd, path, recursive=entry.recursive)
-    except OSError as error:
-        if error.errno != errno.EINVAL or entry.recursive:
-            raise
-        # in a user namespace a directory may not be shown without the mounts that cover parts of it
-        tree_fd = mount.clone_tree(directory_fd, path, recursive=True)
+    tree_fd = entry.source_fd  # cloned by the caller: a mount of another namespace is not for us
+    if tree_fd < 0:
+        tree_fd = mount.clone_visible(AT_FDCWD, entry.source, recursive=entry.recursive)
     attributes = nodev | (mount.ATTR_RDONLY if entry.readonly else 0)
     if attributes:
         mount.set_attributes(tree_fd, attributes, recursive=True)

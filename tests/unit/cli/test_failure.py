@@ -12,7 +12,6 @@ def test_an_error_about_a_line_shows_it_among_its_neighbours():
     span = Span(SourceFile("Dockerfile", TEXT), 3, 3)
     shown = failure.text_of(SourceError("no such thing", span=span, hint="do that"))
     assert shown.splitlines() == [
-        "ERROR: no such thing",
         "Dockerfile:3",
         "--------------------",
         "   1 |     FROM base",
@@ -21,6 +20,7 @@ def test_an_error_about_a_line_shows_it_among_its_neighbours():
         "   4 |     RUN three",
         "   5 |     RUN four",
         "--------------------",
+        "ERROR: no such thing",
         "hint: do that",
     ]
 

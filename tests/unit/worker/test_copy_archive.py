@@ -78,7 +78,7 @@ def test_an_archive_inside_a_directory_stays_an_archive(copying):
 def test_an_archive_that_breaks_off_fails_the_step(copying):
     whole = gzip.compress(tar(("f", FILE, os.urandom(100_000).hex())))
     (copying.source / "x.tar").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StepFailedError, match=r'"x.tar": .*cut short'):
+    with pytest.raises(StepFailedError, match=r'"x.tar": .*truncated'):
         copying.copy("x.tar", dest="/out/", unpack=True)
 
 
