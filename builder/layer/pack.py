@@ -105,45 +105,43 @@ class _Walk:
         self._enter(directory, name)
 
     def _add_other(self, level: _Level, base: bytes, entry: os.DirEntry[str]) -> None:
+        if entry.is_file(follow_symlinks=False):
+            self._add_file(level, base)
+            return
         status = entry.stat(follow_symlinks=False)
         name = level.prefix + base
         if marks.is_whiteout(status):
             self._stream.add_whiteout(name)
-        elif status.st_nlink > 1 and not stat.S_ISSOCK(status.st_mode):
-            self._add_linked(level, base, status)
-        else:
+        elif not stat.S_ISSOCK(status.st_mode) and not self._is_linked(name, status):
             self._add_node(level, base, status)
 
-    def _add_linked(self, level: _Level, base: bytes, status: os.stat_result) -> None:
+    def _is_linked(self, name: bytes, status: os.stat_result) -> bool:
+        """Whether this is another name of an earlier member, and now in the layer as such."""
+        if status.st_nlink == 1:
+            return False
         inode = (status.st_dev, status.st_ino)
-        first_name = self._first_names.get(inode)
-        if first_name is None:
-            if self._add_node(level, base, status):
-                self._first_names[inode] = level.prefix + base
-        else:
-            self._stream.add_hardlink(level.prefix + base, _metadata(status, ()), first_name)
+        first_name = self._first_names.setdefault(inode, name)
+        if first_name is name:
+            return False
+        self._stream.add_hardlink(name, _metadata(status, ()), first_name)
+        return True
 
-    def _add_node(self, level: _Level, base: bytes, status: os.stat_result) -> bool:
-        """Whether the layer has it now as more than a whiteout."""
+    def _add_node(self, level: _Level, base: bytes, status: os.stat_result) -> None:
         name = level.prefix + base
+        metadata = self._by_path(level, base, status)
         match stat.S_IFMT(status.st_mode):
-            case stat.S_IFREG:
-                return self._add_file(level, base, status)
             case stat.S_IFLNK:
                 target = os.readlink(base, dir_fd=level.directory)
-                self._stream.add_symlink(name, self._by_path(level, base, status), target)
+                self._stream.add_symlink(name, metadata, target)
             case stat.S_IFIFO:
-                self._stream.add_fifo(name, self._by_path(level, base, status))
-            case stat.S_IFCHR | stat.S_IFBLK:
+                self._stream.add_fifo(name, metadata)
+            case kind:
                 self._stream.add_device(
                     name,
-                    self._by_path(level, base, status),
-                    is_block=stat.S_ISBLK(status.st_mode),
+                    metadata,
+                    is_block=kind == stat.S_IFBLK,
                     device=(os.major(status.st_rdev), os.minor(status.st_rdev)),
                 )
-            case _:
-                return False
-        return True
 
     def _by_path(self, level: _Level, base: bytes, status: os.stat_result) -> Metadata:
         """Metadata of what can't be opened: its xattrs are read by way of its directory."""
@@ -151,29 +149,28 @@ class _Walk:
         names = os.listxattr(path, follow_symlinks=False)
         return _metadata(status, read_xattrs(path, names))
 
-    def _add_file(self, level: _Level, base: bytes, status: os.stat_result) -> bool:
+    def _add_file(self, level: _Level, base: bytes) -> None:
+        name = level.prefix + base
         file = os.open(base, _FILE_FLAGS, dir_fd=level.directory)
         try:
+            status = os.fstat(file)
             names = os.listxattr(file)
-            if (
-                names
-                and level.has_marked_whiteouts
-                and not status.st_size
-                and marks.is_marked_whiteout(file, userxattr=self._userxattr)
-            ):
-                self._stream.add_whiteout(level.prefix + base)
-                return False
-            metadata = _metadata(status, read_xattrs(file, names) if names else ())
-            size_bytes = status.st_size
-            self._stream.add_file(
-                level.prefix + base,
-                metadata,
-                size_bytes,
-                os.read(file, size_bytes) if size_bytes <= _WHOLE_BYTES else _FileReader(file),
-            )
+            if names and self._is_marked_whiteout(level, file, status):
+                self._stream.add_whiteout(name)
+            elif not self._is_linked(name, status):
+                metadata = _metadata(status, read_xattrs(file, names) if names else ())
+                size = status.st_size
+                data = os.read(file, size) if size <= _WHOLE_BYTES else _FileReader(file)
+                self._stream.add_file(name, metadata, size, data)
         finally:
             os.close(file)
-        return True
+
+    def _is_marked_whiteout(self, level: _Level, file: int, status: os.stat_result) -> bool:
+        return (
+            level.has_marked_whiteouts
+            and not status.st_size
+            and marks.is_marked_whiteout(file, userxattr=self._userxattr)
+        )
 
 
 class _FileReader:

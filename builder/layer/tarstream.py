@@ -81,14 +81,15 @@ class TarStream:
         PackError where the reader ends before; what it has beyond that stays unread.
         """
         check_name(name)
-        self._put(tarheader.header(tarheader.FILE, name, metadata, size_bytes=size_bytes))
+        header = tarheader.header(tarheader.FILE, name, metadata, size_bytes=size_bytes)
         if not isinstance(source, bytes):
+            self._put(header)
             self._copy(name, size_bytes, source)
+            self._put(tarheader.padding(size_bytes))
         elif len(source) == size_bytes:
-            self._put(source)
+            self._put(header, source, tarheader.padding(size_bytes))
         else:
             raise _changed(name)
-        self._put(tarheader.padding(size_bytes))
 
     def finish(self) -> Layer:
         """End the archive; what it is called and how long it is. `target` has all of it then."""
@@ -121,9 +122,9 @@ class TarStream:
     def _add_marker(self, name: bytes) -> None:
         self._put(tarheader.header(tarheader.FILE, name, _MARKER))
 
-    def _put(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._waiting_bytes += len(data)
+    def _put(self, *pieces: bytes) -> None:
+        self._parts += pieces
+        self._waiting_bytes += sum(map(len, pieces))
         if self._waiting_bytes >= _CHUNK:
             self._flush()
 
