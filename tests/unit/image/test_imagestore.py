@@ -30,7 +30,15 @@ def test_an_image_is_found_by_name_by_id_and_by_the_beginning_of_its_id(store):
     stored = store.images.put(image(), (512,))
     store.images.tag(APP, stored.image_id)
     digits = stored.image_id.removeprefix("sha256:")
-    for text in ("app", "app:latest", APP, stored.image_id, digits, digits[:12], f"sha256:{digits[:8]}"):
+    for text in (
+        "app",
+        "app:latest",
+        APP,
+        stored.image_id,
+        digits,
+        digits[:12],
+        f"sha256:{digits[:8]}",
+    ):
         found = store.images.find(text)
         assert found is not None, text
         assert (found.image_id, found.names, found.layer_sizes) == (stored.image_id, (APP,), (512,))
