@@ -17,6 +17,15 @@ _CLOSE_RANGE_CLOEXEC = 4
 _LAST_SIGNAL = 64
 _SIG_DFL = None
 _SIG_SETMASK = 2
+_SIGSET_BYTES = 8
+_SIGACTION_NUMBERS = {
+    "x86_64": 13,
+    "aarch64": 134,
+    "riscv64": 134,
+    "loongarch64": 134,
+    "ppc64le": 173,
+    "s390x": 174,
+}
 
 _prctl = CFunction(
     "prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong
@@ -57,8 +66,16 @@ def set_dumpable(*, dumpable: bool) -> None:
 
 def reset_signals() -> None:
     """Default action for each signal, none blocked: handlers and SIG_IGN are inherited by exec."""
-    for number in range(1, _LAST_SIGNAL + 1):
-        _signal(number, _SIG_DFL)  # fails for SIGKILL, SIGSTOP and those the C library keeps
+    # the C library keeps 32 and 33 to itself, and its posix_spawn makes the child ignore them
+    sigaction_number = _SIGACTION_NUMBERS.get(os.uname().machine)
+    arguments = (ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
+    sigaction = SystemCall(sigaction_number, *arguments) if sigaction_number else None
+    default_action = bytes(64)  # of any architecture's struct: all zero is SIG_DFL
+    for number in range(1, _LAST_SIGNAL + 1):  # fails for SIGKILL and SIGSTOP
+        if sigaction:
+            sigaction(number, default_action, None, _SIGSET_BYTES)
+        else:
+            _signal(number, _SIG_DFL)
     check(_sigprocmask(_SIG_SETMASK, bytes(128), None))
 
 

@@ -1,6 +1,6 @@
 """Control groups, so far for one thing: a container's processes can be held still together.
 
-A group lies below this process's own one, as `pybuild/NAME`, in the version 2 tree where there is
+A group lies below this process's own one, as `pybuild-NAME`, in the version 2 tree where there is
 one to write to, else in version 1's freezer. An ordinary user without delegation has neither, and
 then there is no group. Spec: cgroups(7).
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from builder.errors import IsolationError
 
-_PARENT = "pybuild"
+_PREFIX = "pybuild-"  # not a directory for all: it could not be removed while one is dying
 _TIMEOUT_S = 10.0
 _POLL_S = 0.002
 
@@ -51,17 +51,13 @@ class ControlGroup:
     def remove(self) -> None:
         """Remove it; its processes have ended. One that is not there is no error."""
         deadline = time.monotonic() + _TIMEOUT_S
-        while True:
+        while os.path.isdir(self.directory):
             try:
                 os.rmdir(self.directory)
-            except FileNotFoundError:
-                return
             except OSError:  # EBUSY: the last process is not reaped yet
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_S)
-            else:
-                return
 
     def _set(self, *, frozen: bool) -> None:
         name, value = (
@@ -93,9 +89,9 @@ def create(name: str) -> ControlGroup | None:
         own = directory_of(hierarchy, memberships)
         if own is None:
             continue
-        group = ControlGroup(os.path.join(own, _PARENT, name), hierarchy.unified)
+        group = ControlGroup(os.path.join(own, _PREFIX + name), hierarchy.unified)
         with suppress(OSError):
-            os.makedirs(group.directory, exist_ok=True)
+            os.makedirs(group.directory, exist_ok=True)  # EACCES, EROFS: another may do
             if os.access(group.processes_file, os.W_OK):
                 return group
     return None
@@ -106,7 +102,7 @@ def group_of(pid: int) -> ControlGroup | None:
     memberships = _read(f"/proc/{pid}/cgroup")
     for hierarchy in usable_hierarchies(_read("/proc/self/mountinfo")):
         directory = directory_of(hierarchy, memberships)
-        if directory and os.path.basename(os.path.dirname(directory)) == _PARENT:
+        if directory and os.path.basename(directory).startswith(_PREFIX):
             return ControlGroup(directory, hierarchy.unified)
     return None
 

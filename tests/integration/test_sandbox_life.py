@@ -1,0 +1,199 @@
+"""How processes in the sandbox start, end, and are ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import person_of, require_kind
+from support.sandbox import Sandbox, sandbox_of
+
+pytestmark = [pytest.mark.privileged, pytest.mark.needs("busybox")]
+
+FOREVER = "sleep 1000 & sleep 1000 & while :; do sleep 1000; done"
+
+
+@pytest.fixture(params=["root", "rootless"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    require_kind(request.param)
+    with sandbox_of(person_of(request.param)) as running:
+        yield running
+
+
+def descendants(pid: int) -> set[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return {int(child) for child in children}.union(*(descendants(int(c)) for c in children))
+
+
+def wait_until(condition, timeout_s: float = 10):
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_the_exit_code_is_the_programs_own(sandbox: Sandbox):
+    assert [sandbox.shell(f"exit {code}").code for code in (0, 1, 42, 255)] == [0, 1, 42, 255]
+
+
+def test_a_signal_from_outside_gives_128_and_its_number(sandbox: Sandbox):
+    pid = sandbox.start(FOREVER)
+    sandbox.call("signal", pid, signal.SIGKILL)
+    assert sandbox.call("wait", pid, 10) == {"code": 137, "signal": 9}
+
+
+def test_a_handled_signal_reaches_the_first_process(sandbox: Sandbox):
+    pid = sandbox.start("trap 'exit 7' TERM; while :; do sleep 0.05; done")
+    wait_until(lambda: int(signals_caught(pid), 16) & 1 << (signal.SIGTERM - 1))
+    sandbox.call("signal", pid, signal.SIGTERM)
+    assert sandbox.call("wait", pid, 10) == {"code": 7, "signal": 0}
+
+
+def signals_caught(pid: int) -> str:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("SigCgt"))
+
+
+def test_no_signal_is_ignored_or_blocked_at_the_start(sandbox: Sandbox):
+    ran = sandbox.run("grep", "-E", "SigIgn|SigBlk", "/proc/self/status")
+    assert [int(line.split()[1], 16) for line in ran.lines] == [0, 0]
+
+
+def test_waiting_ends_with_the_timeout(sandbox: Sandbox):
+    pid = sandbox.start(FOREVER)
+    assert sandbox.call("wait", pid, 0.05) is None
+    sandbox.call("signal", pid, signal.SIGKILL)
+    assert sandbox.call("wait", pid, 10)
+
+
+def test_all_processes_end_with_the_first_one(sandbox: Sandbox):
+    before = descendants(sandbox.driver.pid)
+    ran = sandbox.shell("(sleep 1000 &) ; setsid sleep 1000 & exit 3")
+    assert ran.code == 3
+    assert descendants(sandbox.driver.pid) - before - server_of(sandbox) == set()
+
+
+def server_of(sandbox: Sandbox) -> set[int]:
+    children = Path(f"/proc/{sandbox.driver.pid}/task/{sandbox.driver.pid}/children")
+    return {int(pid) for pid in children.read_text().split()}
+
+
+def test_a_missing_program_is_127(sandbox: Sandbox):
+    for program in ("nothing-here", "/nothing/here", "bin/nothing"):
+        ran = sandbox.run(program)
+        assert (ran.error, ran.status) == ("program-not-found", 127)
+        assert program in ran.message
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        "mkdir -p /tmp/p",
+        "echo text > /tmp/p; chmod 644 /tmp/p",
+        "echo true > /tmp/p; chmod 755 /tmp/p",  # a script without #!
+    ],
+)
+def test_what_cannot_be_executed_is_126(sandbox: Sandbox, prepared: str):
+    sandbox.shell(prepared)
+    ran = sandbox.run("/tmp/p")
+    assert (ran.error, ran.status) == ("program-not-executable", 126)
+
+
+def test_a_script_whose_interpreter_is_missing_is_127_and_says_so(sandbox: Sandbox):
+    sandbox.shell("printf '#!/no/interpreter\\n' > /tmp/p; chmod 755 /tmp/p")
+    ran = sandbox.run("/tmp/p")
+    assert (ran.error, ran.status) == ("program-not-found", 127)
+    assert "interpreter" in ran.message
+
+
+def test_a_program_is_found_in_path_past_what_cannot_be_executed(sandbox: Sandbox):
+    sandbox.shell("mkdir -p /tmp/a; echo > /tmp/a/true; chmod 644 /tmp/a/true")
+    assert sandbox.run("true", env=["PATH=/tmp/missing:/tmp/a:/bin"]).code == 0
+    assert sandbox.run("true", env=["PATH=/tmp/a"]).status == 126
+
+
+def test_the_search_path_is_of_the_image_and_not_of_the_caller(sandbox: Sandbox):
+    assert sandbox.run("true", env=["PATH=/usr/bin"]).status == 127
+
+
+def test_eight_run_at_once_each_apart_from_the_others(sandbox: Sandbox):
+    script = "echo {0} > /dev/shm/mine; sleep 0.3; echo $$ $(cat /dev/shm/mine); exit {0}"
+    started = time.monotonic()
+    ran = sandbox.shells([script.format(number) for number in range(8)])
+    assert time.monotonic() - started < 2.0
+    assert [(each.code, each.output) for each in ran] == [(n, f"1 {n}\n") for n in range(8)]
+
+
+def test_killing_the_caller_takes_everything_down(sandbox: Sandbox):
+    sandbox.start(FOREVER)
+    sandbox.start(FOREVER)
+    wait_until(lambda: len(descendants(sandbox.driver.pid)) == 9)
+    family = descendants(sandbox.driver.pid)
+    os.kill(sandbox.driver.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(alive, family)))
+
+
+def test_killing_the_server_takes_its_children_down_and_is_told(sandbox: Sandbox):
+    pid = sandbox.start(FOREVER)
+    (server,) = server_of(sandbox)
+    os.kill(server, signal.SIGKILL)
+    assert sandbox.call("wait", pid, 10) == {"code": 137, "signal": 9}
+    wait_until(lambda: not alive(pid))
+    assert sandbox.run("true").error == "isolation"
+
+
+def test_a_thousandth_run_leaves_no_more_descriptors_and_mounts_than_the_first(sandbox: Sandbox):
+    sandbox.shell("true")
+    before = sandbox.call("facts")
+    for _ in range(20):
+        sandbox.shell("true")
+        sandbox.run("missing")
+    (server,) = server_of(sandbox)
+    assert sandbox.call("facts") == before
+    assert len(os.listdir(f"/proc/{server}/fd")) < 8
+
+
+def test_a_terminal_is_a_pty_of_the_containers_own_with_a_size(sandbox: Sandbox):
+    script = "read go; tty; stty size; ls -1 /dev/pts; ls -l /dev/console; id -u"
+    ran = sandbox.shell(script, terminal=True)
+    lines = [line.rstrip("\r") for line in ran.lines]
+    assert lines[1:5] == ["/dev/pts/0", "33 77", "0", "ptmx"]
+    assert "/dev/console" in lines[5]
+
+
+def test_a_terminal_belongs_to_the_user(sandbox: Sandbox):
+    ran = sandbox.shell(
+        "read go; stat -c %u $(tty); echo x > /dev/tty", terminal=True, credentials=[100, 101, []]
+    )
+    assert "100" in [line.rstrip("\r") for line in ran.lines]
+    assert ran.code == 0
+
+
+def test_a_group_freezes_and_thaws_all_processes_where_the_system_allows_it(sandbox: Sandbox):
+    pid = sandbox.start("while :; do echo x >> /tmp/ticks; sleep 0.01; done", cgroup="frozen-test")
+    ticks = sandbox.upperdir / "tmp" / "ticks"
+    wait_until(ticks.exists)
+    try:
+        if not sandbox.call("freeze", pid):
+            pytest.skip("no control group that this user may make")
+        size = ticks.stat().st_size
+        time.sleep(0.1)
+        assert ticks.stat().st_size == size
+        sandbox.call("thaw", pid)
+        wait_until(lambda: ticks.stat().st_size > size)
+    finally:
+        sandbox.call("signal", pid, signal.SIGKILL)
+        sandbox.call("wait", pid, 10)
+        sandbox.call("remove_group", "frozen-test")
