@@ -7,11 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from builder.engine import Engine
 from builder.events import Event
+from builder.export.api import Exporter
+from builder.export.blobs import LayerBlobs
+from builder.export.dockerarchive import DockerArchiveExporter
+from builder.export.ocilayout import OciLayoutExporter
 from builder.image.imagestore import ImageStore
+from builder.sandbox.api import Executor
+from builder.settings import Settings
 from cache.content.local import LocalContentStore
 from cache.database import Database
 from cache.digest import Digest
+from cache.index.sqlite import SqliteCacheIndex
 from cache.leases import Leases
 from cache.snapshot.overlay import OverlaySnapshotter
 from cache.statedir import StateDir
@@ -55,3 +63,31 @@ def open_store(folder: Path) -> Iterator[Store]:
     finally:
         database.close()
         state.close()
+
+
+def engine_of(store: Store) -> Engine:
+    """An engine that can do what needs no mounts and runs nothing."""
+    blobs = LayerBlobs(store.content, store.snapshots, store.images, userxattr=True)
+
+    def exporter(kind: str) -> Exporter:
+        if kind == "docker":
+            return DockerArchiveExporter(store.content, blobs)
+        return OciLayoutExporter(store.content, blobs, as_directory=kind == "oci-dir")
+
+    def executor() -> Executor:
+        raise AssertionError("a unit test runs no container")
+
+    return Engine(
+        settings=Settings(root_dir=store.state.root_dir, rootless=True),
+        state=store.state,
+        database=store.database,
+        content=store.content,
+        snapshots=store.snapshots,
+        index=SqliteCacheIndex(store.database),
+        images=store.images,
+        leases=store.leases,
+        executor=executor,
+        exporter=exporter,
+        emit=store.emit,
+        now=lambda: 1_700_000_000.0,
+    )
