@@ -46,6 +46,11 @@ class Reader(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
+def read_all(source: Reader) -> bytes:
+    """All that is left of `source`, however little of it one `read` gives."""
+    return b"".join(iter(lambda: source.read(1 << 20), b""))
+
+
 class HashingWriter:
     """Passes bytes on and keeps their digest and number."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import IO, Literal, Protocol, cast
 
 from builder.layer.errors import BadArchiveError
-from cache.digest import Reader, Writer
+from cache.digest import Reader, Writer, read_all
 
 Compression = Literal["gzip", "zstd", "uncompressed"]
 
@@ -122,7 +122,8 @@ class _Frames:
         self._frame = new_frame()
 
     def read(self, size: int = -1, /) -> bytes:
-        size = _CHUNK if size < 0 else size
+        if size < 0:
+            return read_all(self)
         while size:
             if self._frame.eof and not self._next_frame():
                 break
@@ -176,12 +177,14 @@ class _Zstd:
         )
 
     def read(self, size: int = -1, /) -> bytes:
-        while data := self._read(_CHUNK if size < 0 else size):
+        if size < 0:
+            return read_all(self)
+        while size and (data := self._read(size)):
             data = self._kept + data
             self._kept = data[-len(self._MARK) :]
             if len(data) > len(self._MARK):
                 return data[: -len(self._MARK)]
-        if self._kept != self._MARK:
+        if size and self._kept != self._MARK:
             raise _cut_short("zstd")
         return b""
 

@@ -7,7 +7,7 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from cache.digest import Reader
+from cache.digest import Reader, read_all
 
 _CHUNK = 1 << 20
 _AHEAD = 4  # pieces: memory stays flat
@@ -45,7 +45,9 @@ class ReadAhead:
         self._thread.join()
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` bytes, or a piece of whatever length."""
+        """At most `size` of the next bytes, or all."""
+        if size < 0:
+            return read_all(self)
         if not size:
             return b""
         with self._changed:
@@ -53,7 +55,7 @@ class ReadAhead:
                 self._changed.wait()
             if self._pieces:
                 piece = self._pieces.popleft()
-                if 0 < size < len(piece):
+                if size < len(piece):
                     self._pieces.appendleft(piece[size:])
                     piece = piece[:size]
                 self._changed.notify()

@@ -28,7 +28,7 @@ from builder.layer.tarheader import (
     unescape_xattr,
 )
 from builder.layer.tarinput import TarInput
-from cache.digest import Reader
+from cache.digest import Reader, read_all
 
 Kind = Literal["file", "directory", "symlink", "hardlink", "character", "block", "fifo"]
 
@@ -69,9 +69,10 @@ class MemberData:
         self._size_bytes = size_bytes
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` of the next bytes, with zeros where the file has holes."""
-        left = self._size_bytes - self._position
-        size = left if size < 0 else min(size, left)
+        """At most `size` of the next bytes, or all; zeros where the file has holes."""
+        if size < 0:
+            return read_all(self)
+        size = min(size, self._size_bytes - self._position)
         if not size:
             return b""
         hole, length = self._here()
