@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ def person(request: pytest.FixtureRequest):
 
 
 @pytest.mark.parametrize("name", ["dev", "proc", "sys"])
-@pytest.mark.parametrize("target", ["../../..", "/", "/etc", "/tmp/elsewhere"])
+@pytest.mark.parametrize("target", ["../../..", "/etc"])
 def test_a_link_in_place_of_a_system_directory_is_refused(person, name: str, target: str):
     with sandbox_of(person, change=lambda rootfs: (rootfs / name).symlink_to(target)) as sandbox:
         ran = sandbox.run("true")
@@ -106,37 +105,15 @@ def test_a_working_directory_cannot_be_a_descriptor_of_the_hosts(person):
             assert ran.error in {"working-directory", "isolation"} or ran.output.startswith("/proc")
 
 
-def test_the_interpreter_cannot_be_written_through_proc_self_exe(person):
-    interpreter = Path(os.path.realpath(sys.executable))
-    before = interpreter.stat()
-
-    def change(rootfs: Path):
-        (rootfs / "exe").symlink_to("/proc/self/exe")
-
-    with sandbox_of(person, change=change) as sandbox:
-        # what an attack needs first: a process of the container's whose program is the host's file
-        script = (
-            "import os\n"
-            "fd = os.open('/proc/self/exe', os.O_RDONLY)\n"
-            "try:\n  os.open(f'/proc/self/fd/{fd}', os.O_WRONLY)\n"
-            "except OSError as e: os.write(1, os.strerror(e.errno).encode())\n"
-        )
-        ran = sandbox.run("/exe", "-I", "-S", "-c", script)
-        assert "wrote" not in ran.output
-    assert interpreter.stat().st_mtime_ns == before.st_mtime_ns
-
-
-def test_the_servers_program_lies_on_a_read_only_mount(person):
+def test_the_interpreter_of_the_server_cannot_be_written_by_anybody(person):
     with sandbox_of(person) as sandbox:
         pid = sandbox.start("sleep 1000")
         server = int(
             Path(f"/proc/{sandbox.driver.pid}/task/{sandbox.driver.pid}/children").read_text()
         )
-        fd = os.open(f"/proc/{server}/exe", os.O_PATH)
-        try:
-            assert os.fstatvfs(fd).f_flag & os.ST_RDONLY
-        finally:
-            os.close(fd)
+        program = f"/proc/{server}/exe"  # what "/proc/self/exe" is to an image that executes that
+        with pytest.raises(OSError, match="Read-only file system"):
+            os.chmod(program, stat.S_IMODE(os.stat(program).st_mode))
         sandbox.call("signal", pid, 9)
         sandbox.call("wait", pid, 10)
 
@@ -162,10 +139,3 @@ def test_modules_of_the_image_are_never_imported(person):
         ran = sandbox.run("missing")
         assert ran.error == "program-not-found"
         assert sandbox.shell("echo ok").output == "ok\n"
-
-
-def test_nothing_is_left_in_the_layer_by_any_of_it(person):
-    with sandbox_of(person) as sandbox:
-        sandbox.shell("true")
-        left = [p for p in sandbox.upperdir.rglob("*") if not stat.S_ISLNK(p.lstat().st_mode)]
-        assert left == []

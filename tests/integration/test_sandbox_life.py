@@ -18,10 +18,22 @@ pytestmark = [pytest.mark.privileged, pytest.mark.needs("busybox")]
 FOREVER = "sleep 1000 & sleep 1000 & while :; do sleep 1000; done"
 
 
-@pytest.fixture(params=["root", "rootless"])
-def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+@pytest.fixture(scope="module", params=["root", "rootless"])
+def kind(request: pytest.FixtureRequest) -> str:
     require_kind(request.param)
-    with sandbox_of(person_of(request.param)) as running:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def sandbox(kind: str) -> Iterator[Sandbox]:
+    with sandbox_of(person_of(kind)) as running:
+        yield running
+
+
+@pytest.fixture
+def own_sandbox(kind: str) -> Iterator[Sandbox]:
+    """For a test that breaks it."""
+    with sandbox_of(person_of(kind)) as running:
         yield running
 
 
@@ -106,13 +118,13 @@ def test_a_missing_program_is_127(sandbox: Sandbox):
     ],
 )
 def test_what_cannot_be_executed_is_126(sandbox: Sandbox, prepared: str):
-    sandbox.shell(prepared)
+    sandbox.shell(f"rm -rf /tmp/p; {prepared}")
     ran = sandbox.run("/tmp/p")
     assert (ran.error, ran.status) == ("program-not-executable", 126)
 
 
 def test_a_script_whose_interpreter_is_missing_is_127_and_says_so(sandbox: Sandbox):
-    sandbox.shell("printf '#!/no/interpreter\\n' > /tmp/p; chmod 755 /tmp/p")
+    sandbox.shell("rm -rf /tmp/p; printf '#!/no/interpreter\\n' > /tmp/p; chmod 755 /tmp/p")
     ran = sandbox.run("/tmp/p")
     assert (ran.error, ran.status) == ("program-not-found", 127)
     assert "interpreter" in ran.message
@@ -136,22 +148,22 @@ def test_eight_run_at_once_each_apart_from_the_others(sandbox: Sandbox):
     assert [(each.code, each.output) for each in ran] == [(n, f"1 {n}\n") for n in range(8)]
 
 
-def test_killing_the_caller_takes_everything_down(sandbox: Sandbox):
-    sandbox.start(FOREVER)
-    sandbox.start(FOREVER)
-    wait_until(lambda: len(descendants(sandbox.driver.pid)) == 9)
-    family = descendants(sandbox.driver.pid)
-    os.kill(sandbox.driver.pid, signal.SIGKILL)
+def test_killing_the_caller_takes_everything_down(own_sandbox: Sandbox):
+    own_sandbox.start(FOREVER)
+    own_sandbox.start(FOREVER)
+    wait_until(lambda: len(descendants(own_sandbox.driver.pid)) == 9)
+    family = descendants(own_sandbox.driver.pid)
+    os.kill(own_sandbox.driver.pid, signal.SIGKILL)
     wait_until(lambda: not any(map(alive, family)))
 
 
-def test_killing_the_server_takes_its_children_down_and_is_told(sandbox: Sandbox):
-    pid = sandbox.start(FOREVER)
-    (server,) = server_of(sandbox)
+def test_killing_the_server_takes_its_children_down_and_is_told(own_sandbox: Sandbox):
+    pid = own_sandbox.start(FOREVER)
+    (server,) = server_of(own_sandbox)
     os.kill(server, signal.SIGKILL)
-    assert sandbox.call("wait", pid, 10) == {"code": 137, "signal": 9}
+    assert own_sandbox.call("wait", pid, 10) == {"code": 137, "signal": 9}
     wait_until(lambda: not alive(pid))
-    assert sandbox.run("true").error == "isolation"
+    assert own_sandbox.run("true").error == "isolation"
 
 
 def test_a_thousandth_run_leaves_no_more_descriptors_and_mounts_than_the_first(sandbox: Sandbox):

@@ -79,6 +79,11 @@ class Sandbox:
     def start(self, script: str, **spec) -> int:
         return self.call("start", {"args": ["sh", "-c", script], **spec})
 
+    def finish(self) -> None:
+        """End the driver, and with it the mounts: then the upperdir is as a step leaves it."""
+        self.driver.stdin.close()
+        self.driver.wait(timeout=30)
+
 
 def make_rootfs(directory: Path) -> None:
     """A root filesystem of a static busybox and two users; no mount points."""
@@ -94,20 +99,32 @@ def make_rootfs(directory: Path) -> None:
 
 @contextmanager
 def sandbox_of(
-    person: Person, *, change=lambda rootfs: None, points: Sequence[tuple[str, bool]] = ()
+    person: Person,
+    *,
+    change=lambda rootfs: None,
+    layer=None,
+    overlay: bool = True,
+    points: Sequence[tuple[str, bool]] = (),
 ) -> Iterator[Sandbox]:
-    """A sandbox run by `person`; `change` may alter the image before it is mounted."""
+    """A sandbox run by `person`.
+
+    `change` may alter the image before it is mounted, `layer` fills a second layer above it.
+    Without an overlay the image itself is the tree that is written to.
+    """
     directory = Path(tempfile.mkdtemp(prefix="pybuild-sandbox-", dir=scratch_parent()))
     make_rootfs(directory / "lower")
     change(directory / "lower")
-    for name in ("upper", "work"):
+    for name in ("upper", "work", "second"):
         (directory / name).mkdir()
+    if layer:
+        layer(directory / "second")
     subprocess.run(["chown", "-hR", f"{person.uid}:{person.gid}", directory], check=True)
+    lowerdirs = [directory / "second"] * bool(layer) + [directory / "lower"]
     setup = {
         "store": str(directory / "store"),
-        "lowerdirs": [str(directory / "lower")],
-        "upperdir": str(directory / "upper"),
-        "workdir": str(directory / "work"),
+        "lowerdirs": list(map(str, lowerdirs)) if overlay else [],
+        "upperdir": str(directory / ("upper" if overlay else "lower")),
+        "workdir": str(directory / "work") if overlay else None,
         "points": points,
     }
     program = f"import sys; sys.path.append({str(packages())!r}); import sandbox_driver"
@@ -123,11 +140,11 @@ def sandbox_of(
         driver.stdin.flush()
         greeting = driver.stdout.readline()
         assert greeting, "the driver did not start: its error is on this test's stderr"
+        sandbox = Sandbox(driver, directory, json.loads(greeting))
         try:
-            yield Sandbox(driver, directory, json.loads(greeting))
+            yield sandbox
         finally:
-            driver.stdin.close()
-            driver.wait(timeout=30)
+            sandbox.finish()
             subprocess.run(["rm", "-rf", directory], check=True)
 
 
