@@ -134,8 +134,9 @@ def expose(state: StageState, expose: Expose) -> None:
 def add_volumes(state: StageState, volume: Volume) -> None:
     """VOLUME."""
     paths = state.expand_all(volume.paths, volume.origin)
-    if not all(paths):
-        raise WordProblemError("VOLUME specified can not be an empty string")
+    for path, word in zip(paths, volume.paths, strict=True):
+        if not path:
+            raise WordProblemError("VOLUME specified can not be an empty string", word=word)
     state.config = replace(state.config, volumes=tuple(sorted({*state.config.volumes, *paths})))
     state.record(f"VOLUME {plain_list(paths)}")
 

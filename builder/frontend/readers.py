@@ -396,7 +396,7 @@ def _read_onbuild(request: Request) -> Onbuild:
             f"{keyword} isn't allowed as an ONBUILD trigger", word=trigger.keyword
         )
     _check_shape(keyword, trigger.rest, request.escape)
-    text = re.sub(_ONBUILD, "", request.origin.text, count=1)
+    text = re.sub(_ONBUILD, "", request.origin.text, count=1).rstrip(SPACE)
     bodies = (f"\n{heredoc.body}{heredoc.name}" for heredoc in request.heredocs)
     return Onbuild(request.origin, text + "".join(bodies))
 
