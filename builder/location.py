@@ -14,8 +14,8 @@ class SourceFile:
 
     def line(self, number: int) -> str:
         """Line `number`, counted from 1, without its end; "" past the last."""
-        lines = self.text.splitlines()
-        return lines[number - 1] if 0 < number <= len(lines) else ""
+        lines = self.text.split("\n")  # other characters that str.splitlines knows end no line
+        return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
 
 @dataclass(frozen=True, slots=True)
