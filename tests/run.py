@@ -55,10 +55,11 @@ def counts_of(junit_xml: Path) -> Counts:
     return total
 
 
-def run_phase(name: str, report_dir: Path) -> Counts:
+def run_phase(name: str, folder: Path) -> Counts:
     print(f"==== {name}", flush=True)
-    report = report_dir / f"{name}.xml"
-    argv = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *PHASES[name]]
+    report = folder / f"{name}.xml"
+    argv = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}"]
+    argv += [f"--basetemp={folder / name}", *PHASES[name]]
     status = subprocess.run(argv, cwd=REPOSITORY, check=False).returncode
     if status == NO_TEST_RAN:
         return Counts()
@@ -75,9 +76,10 @@ def main(names: list[str]) -> int:
         return 2
     os.environ.pop("PYTEST_ADDOPTS", None)
     total = Counts()
-    with tempfile.TemporaryDirectory(prefix="pybuild-reports-") as report_dir:
+    scratch_parent = os.environ.get("PYBUILD_TEST_DIR")
+    with tempfile.TemporaryDirectory(prefix="pybuild-tests-", dir=scratch_parent) as folder:
         for name in names or list(PHASES):
-            total += run_phase(name, Path(report_dir))
+            total += run_phase(name, Path(folder))
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     return 0 if total.passed and not total.failed else 1
 

@@ -54,7 +54,7 @@ show run --rm --network none hello
 step "Change a container and make an image of it"
 show run --name changed --network none -u 0 hello /bin/sh -c 'echo "Goodbye." >>/srv/page.txt'
 show diff changed
-show commit -m "say goodbye" changed hello:goodbye
+show commit -m "say goodbye" -c "USER $run_as" -c 'CMD cat $PAGE' changed hello:goodbye
 show run --rm --network none hello:goodbye
 show history hello:goodbye
 show images

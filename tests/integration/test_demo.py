@@ -23,9 +23,10 @@ def said(pybuild: Pybuild) -> str:
         run(["cp", "-r", REPOSITORY / name, target]).ok()
     pybuild.give(repository)
     script = repository / "docs/tutorial/first-build.sh"
-    argv = [*pybuild.user.prefix(), "bash", str(script), str(console_script(pybuild.user))]
+    together = ["sh", "-c", 'exec "$@" 2>&1', "sh"]
+    words = [*pybuild.user.prefix(), *together, "bash", script, console_script(pybuild.user)]
     environment = pybuild.user.environment() | {"TMPDIR": str(pybuild.tmp)}
-    return run(argv, env=environment).ok().output
+    return run(words, env=environment).ok().stdout
 
 
 def test_the_demo_builds_runs_rebuilds_and_commits(said: str) -> None:
