@@ -182,9 +182,11 @@ def _read(root_fd: int, path: str) -> str:
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             return ""
         raise AccountError(f"the image's /{path} cannot be read: {error.strerror}") from error
-    with open(fd, "rb", buffering=0) as file:
+    try:
         regular = stat.S_ISREG(os.fstat(fd).st_mode)
-        content = file.read(_MAX_FILE_BYTES + 1) if regular else None
+        content = os.pread(fd, _MAX_FILE_BYTES + 1, 0) if regular else None
+    finally:
+        os.close(fd)
     if content is None or len(content) > _MAX_FILE_BYTES:
         raise AccountError(
             f"the image's /{path} is no regular file of at most {_MAX_FILE_BYTES >> 20} MiB",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from cache.record import record
 
 Network = Literal["host", "none"]
 
@@ -29,7 +30,7 @@ DEFAULT_HOSTNAME = "pybuildsandbox"
 DEFAULT_SHM_BYTES = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Credentials:
     """Numeric ids inside the container."""
 
@@ -38,7 +39,7 @@ class Credentials:
     groups: tuple[int, ...] = ()  # supplementary; always set, so that the caller's are dropped
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BindEntry:
     """A file or directory of the host's, made visible at `target`.
 
@@ -52,7 +53,7 @@ class BindEntry:
     recursive: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TmpfsEntry:
     """A fresh tmpfs at `target`."""
 
@@ -61,7 +62,7 @@ class TmpfsEntry:
     mode: int = 0o1777
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OverlayEntry:
     """A directory tree whose writes go to `upperdir`, seen at `target`: a writable bind mount."""
 
@@ -74,7 +75,7 @@ class OverlayEntry:
 MountEntry = BindEntry | TmpfsEntry | OverlayEntry
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProcessSpec:
     """All that decides how a process runs. Terms: OCI runtime-spec config.md."""
 
@@ -100,7 +101,7 @@ class ProcessSpec:
     cgroup: str = ""  # name below pybuild's own group; "" for none
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stdio:
     """File descriptors of this process that the new one gets as 0, 1, 2; None is /dev/null.
 
@@ -112,7 +113,7 @@ class Stdio:
     stderr: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExitStatus:
     """How the first process ended."""
 

@@ -286,6 +286,15 @@ def test_binds_tmpfs_and_overlays_appear_where_they_were_asked_for(sandbox: Sand
     assert not (source / "new").exists()
 
 
+def test_a_bind_may_come_from_a_descriptor_of_the_callers(sandbox: Sandbox):
+    source = str(sandbox.lowerdir / "bin")
+    for path, target in ((source, "/by-fd"), (f"{source}/busybox", "/by-fd-file")):
+        request = {"args": ["sh", "-c", f"ls -d {target}; touch {target}"]}
+        answer = sandbox.call("run_with_fd", request, path, target)
+        assert answer["output"].splitlines()[0] == target
+        assert "Read-only file system" in answer["output"]
+
+
 def owner(path) -> tuple[int, int]:
     status = path.stat()
     return status.st_uid, status.st_gid

@@ -130,6 +130,15 @@ class Driver:
         self.held[process.pid] = process
         return process.pid
 
+    def run_with_fd(self, request, source, target):
+        """With a bind of what a descriptor of this process names."""
+        fd = os.open(source, os.O_PATH)
+        entry = ["bind", {"source": f"/proc/self/fd/{fd}", "target": target, "readonly": True}]
+        try:
+            return self.run({**request, "mounts": [entry]})
+        finally:
+            os.close(fd)
+
     def signal(self, pid, number):
         self.held[pid].signal(number)
 
