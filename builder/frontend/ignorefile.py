@@ -12,13 +12,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Literal, assert_never
 
 from builder.errors import SourceError
 from builder.frontend.goformat import SPACE
 from builder.frontend.pathpattern import PathPattern, clean_path
 from builder.location import SourceFile, Span
+from cache.record import record
 
 _MEMO_LIMIT = 8192  # directories whose results are kept: more than any walk has open at once
 
@@ -71,7 +71,7 @@ def _numbered_patterns(text: str) -> Iterator[tuple[int, str]]:
         yield number, f"!{pattern}" if exception else pattern
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IgnorePattern:
     """A pattern and whether it brings back (`!`) or leaves out."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from builder.frontend.plan import CheckWarning
 from builder.location import Span
+from cache.record import record
 
 _DOCUMENTATION = "https://docs.docker.com/go/dockerfile/rule/"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """One build check. An experimental one is off until a check directive names it."""
 

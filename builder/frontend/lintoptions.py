@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.errors import SyntaxProblemError
 from builder.frontend.goformat import quoted, truth
 from builder.frontend.instructions import Dockerfile
 from builder.frontend.lint_rules import RULES, Rule
 from builder.frontend.problems import did_you_mean
+from cache.record import record
 
 _ALL = frozenset({"all"})
 _KEYS = ("skip", "error", "experimental")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CheckOptions:
     """`skip=A,B;error=true;experimental=all`, read."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from builder.frontend.instructions import Arg, Dockerfile, Run, Stage
 from builder.frontend.lintfacts import LintFacts
@@ -18,9 +17,10 @@ from builder.frontend.sourcejson import (
     without_empty,
 )
 from builder.location import SourceFile, Span
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """One stage."""
 
@@ -32,7 +32,7 @@ class Target:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutlineArg:
     """A build arg that makes a difference to the target."""
 
@@ -42,7 +42,7 @@ class OutlineArg:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutlineMount:
     """A secret or an ssh socket that a RUN of the target takes."""
 
@@ -51,7 +51,7 @@ class OutlineMount:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Outline:
     """The parameters of one target: its own, and those of all stages that it needs."""
 

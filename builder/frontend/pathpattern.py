@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Literal
+from typing import Literal, assert_never
 
+from builder.frontend.backtrackless import Piece, PieceMatcher
 from builder.frontend.wildcard import BadPatternError, Wildcard
 
 _SPECIAL = re.compile(r"[*?\[\]^\\]")
 _NOT_LITERAL = re.compile(r"\*\*/?|[*?\]^]|\\.?")
+_GAP_LIMIT = 3  # beyond it, `re` may take far longer than a matcher that doesn't backtrack
 _META = frozenset(".+()|{}$")
 _PERL_CLASSES = frozenset("dDsSwW")
 _CONTROLS = {"a": "\a", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -59,9 +61,7 @@ class PathPattern:
         Wildcard(text)  # moby asks filepath.Match whether the pattern is well-formed
         kind, expression = _go_expression(text)
         self.kind: Kind = kind
-        self._expression = ""
-        if self.kind == "expression":
-            self._expression = _python_expression(expression, text)
+        self._pieces = list(_pieces(expression, text)) if kind == "expression" else []
 
     @cached_property
     def matches(self) -> Callable[[str], bool]:
@@ -78,8 +78,9 @@ class PathPattern:
                 whole = suffix[1:] if suffix.startswith("/") else None
                 return lambda path: path.endswith(suffix) or path == whole
             case "expression":
-                match = re.compile(self._expression, re.ASCII).match
-                return lambda path: match(path) is not None
+                return _matcher(self._pieces)
+            case _:
+                assert_never(self.kind)
 
     @cached_property
     def literal_head(self) -> str:
@@ -166,25 +167,40 @@ def _go_expression(pattern: str) -> tuple[Kind, str]:
 _GO_CHARACTERS = {"*": "[^/]*", "?": "[^/]"} | {one: f"\\{one}" for one in _META}
 
 
-def _python_expression(expression: str, pattern: str) -> str:
-    """The same expression for Python's `re` (with re.ASCII), anchored at both ends."""
-    out: list[str] = []
+def _pieces(expression: str, pattern: str) -> Iterator[Piece]:
+    """The same expression in Python's syntax (with re.ASCII), piece by piece."""
     position, end = 0, len(expression)
     while position < end:
-        character = expression[position]
-        position += 1
-        if character == "[":
-            text, position = _python_class(expression, position, pattern)
-            out.append(text)
-        elif character == "\\":
-            out.append(_escape_outside(expression[position : position + 1], pattern))
-            position += 1
-        elif character in ".*?()^":
-            out.append(character)
-        else:
-            out.append(re.escape(character))
-    out.append(r"\Z")
-    return "".join(out)
+        if expression.startswith("(.*/)?", position):
+            yield "(?:.*/)?", "directories"
+            position += 6
+            continue
+        text, position = _piece(expression, position, pattern)
+        repeated = expression.startswith("*", position)
+        yield text, "repeated" if repeated else "one"
+        position += repeated
+
+
+def _piece(expression: str, position: int, pattern: str) -> tuple[str, int]:
+    """One character's expression and where the next piece begins."""
+    character = expression[position]
+    position += 1
+    if character == "[":
+        return _python_class(expression, position, pattern)
+    if character == "\\":
+        return _escape_outside(expression[position : position + 1], pattern), position + 1
+    if character in ".^":
+        return character, position
+    return re.escape(character), position
+
+
+def _matcher(pieces: Sequence[Piece]) -> Callable[[str], bool]:
+    gaps = sum(kind != "one" for _, kind in pieces)
+    if gaps > _GAP_LIMIT:
+        return PieceMatcher(pieces, re.ASCII).matches
+    text = "".join(f"{text}*" if kind == "repeated" else text for text, kind in pieces)
+    match = re.compile(rf"{text}\Z", re.ASCII).match
+    return lambda path: match(path) is not None
 
 
 def _python_class(expression: str, position: int, pattern: str) -> tuple[str, int]:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from builder.frontend.instructions import Copy, Dockerfile, From, Instruction, Run
 from builder.frontend.mounts import mount_source
 from builder.frontend.problems import WordProblemError, place
 from builder.location import Span
+from cache.record import record
 
 _WORD = re.compile(r"\S+")
 _NO_IMAGES = frozenset({"", "scratch", "context"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImageMention:
     """One place where an image is named; `line` and `column` count from 0.
 
@@ -43,7 +43,7 @@ def image_mentions(dockerfile: Dockerfile) -> Iterator[ImageMention]:
         earlier.add(stage.base.name)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Word:
     """A word of an instruction, in its place."""
 

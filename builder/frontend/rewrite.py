@@ -10,7 +10,7 @@ import importlib
 import io
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from builder.errors import SourceError, SyntaxProblemError
@@ -27,6 +27,7 @@ from builder.frontend.steps import GraphBuilder, StepNames
 from builder.image.model import ContainerConfig
 from builder.image.platform import host_platform
 from builder.location import SourceFile, Span
+from cache.record import record
 
 _CHANGES = (
     "CMD", "ENTRYPOINT", "ENV", "EXPOSE", "HEALTHCHECK", "LABEL", "ONBUILD", "STOPSIGNAL",
@@ -99,7 +100,7 @@ DigestOf = Callable[[str], str | None]
 """An image's digest by the name that the Dockerfile gives it; None where it isn't known."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pin:
     """A digest that was written behind a name."""
 
@@ -108,7 +109,7 @@ class Pin:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unpinned:
     """A name that stays without a digest."""
 
@@ -117,7 +118,7 @@ class Unpinned:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PinResult:
     """A Dockerfile with its images pinned. Both lists are empty where all were pinned before."""
 

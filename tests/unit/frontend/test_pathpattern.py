@@ -99,3 +99,20 @@ def test_a_walk_is_told_which_directories_cannot_hold_a_match(pattern, directory
 )
 def test_paths_are_cleaned_as_go_cleans_them(path, cleaned):
     assert clean_path(path) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("*a*b*c*d*e*/f", "xaxbxcxdxex/f", True),
+        ("*a*b*c*d*e*/f", "xaxbxcxdxex/y/f", False),
+        ("**/a/**/b/**/c/**/d/*", "a/x/b/c/y/z/d/e", True),
+        ("**/a/**/b/**/c/**/d/*", "a/x/b/c/y/z/d/e/f", False),
+        ("a*[0-9]*[0-9]*[0-9]*", "ax1y2z3", True),
+        ("**/*?*?*?", "x/ab", False),
+        ("*a" * 30 + "b", "a" * 250, False),
+        ("**/a*" * 15 + "b", "a/" * 100, False),
+    ],
+)
+def test_patterns_with_many_stars_match_as_others_do_and_in_time(pattern, path, expected):
+    assert PathPattern(pattern).matches(path) is expected
