@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -227,9 +227,14 @@ class Containers:
             cgroup_dir = self.state(container_id).cgroup_dir
         except BrokenContainerError:
             return
-        if cgroup_dir:
-            with suppress(OSError):
+        deadline = time.monotonic() + _LAST_WORDS_S
+        while cgroup_dir and os.path.isdir(cgroup_dir):
+            try:
                 os.rmdir(cgroup_dir)
+            except OSError:  # EBUSY: its last process was killed just now
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(_LOOK_AGAIN_S)
 
     def sweep(self) -> None:
         """Remove what killed processes left: containers with `--rm`, rows or directories alone."""

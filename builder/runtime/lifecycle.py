@@ -60,6 +60,7 @@ def run_to_end(container: Container, runner: Runner, attachment: Attachment) -> 
         group = cgroup.create(container.container_id)
         if group is not None:
             stack.callback(group.remove)
+            _record_group(container, runner, group)
         with _failures_recorded(container, runner):
             process = _started(container, runner, attachment, stack)
         attachment.attach(process.terminal_fd)
@@ -116,6 +117,13 @@ def _failures_recorded(container: Container, runner: Runner) -> Generator[None, 
             container.container_id, ContainerState(exit_code=exit_code, error=error.message)
         )
         raise
+
+
+def _record_group(container: Container, runner: Runner, group: ControlGroup) -> None:
+    """Before anything runs: whoever finds the container dead can remove it."""
+    runner.containers.write_state(
+        container.container_id, ContainerState(cgroup_dir=group.directory)
+    )
 
 
 def _record_start(

@@ -53,13 +53,15 @@ def running(
         yield process
     finally:
         if process.poll() is None:
-            pybuild("rm", "-f", *_ids(pybuild))
+            end_all(pybuild)
             process.kill()
         process.communicate()
 
 
-def _ids(pybuild: Pybuild) -> list[str]:
-    return pybuild("ps", "-q", "--no-trunc").ok().stdout.split()
+def end_all(pybuild: Pybuild) -> None:
+    """Remove the containers that run."""
+    for container_id in pybuild("ps", "-q", "--no-trunc").ok().stdout.split():
+        pybuild("rm", "-f", container_id).ok()
 
 
 def wait_until(condition: Callable[[], bool], what: str = "", timeout_s: float = 15) -> None:
