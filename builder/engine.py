@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cache.record import record
 
 if TYPE_CHECKING:  # names only: an engine must not import what its command doesn't use
     from builder.events import Emit
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # names only: an engine must not import what its command does
     from cache.statedir import StateDir
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Engine:
     """One invocation's view of the store and of the machine; made by `wiring`, closed by it.
 

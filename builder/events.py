@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from builder.location import Span
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepStarted:
     """A step that must run has begun."""
 
@@ -16,7 +16,7 @@ class StepStarted:
     name: str  # "[build 2/4] RUN make"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepCached:
     """A step's result was known."""
 
@@ -24,7 +24,7 @@ class StepCached:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepOutput:
     """Bytes that a step's process wrote to stdout or stderr, in order."""
 
@@ -32,7 +32,7 @@ class StepOutput:
     output: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepProgress:
     """How far a step has come; `total_bytes` is 0 where it isn't known."""
 
@@ -42,7 +42,7 @@ class StepProgress:
     total_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepFinished:
     """A step has ended well."""
 
@@ -50,7 +50,7 @@ class StepFinished:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepFailed:
     """A step has ended badly; the error itself is raised by `solve`."""
 
@@ -59,7 +59,7 @@ class StepFailed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Warned:
     """Something the user should know that does not stop the build.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SourceFile:
     """A text and the name that users know it by."""
 
@@ -18,7 +18,7 @@ class SourceFile:
         return lines[number - 1].rstrip("\r") if 0 < number <= len(lines) else ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Span:
     """Lines `first_line` to `last_line` of a source, both counted from 1 and included.
 

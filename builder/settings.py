@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """Where the store is and how to run."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NewType
 
 from cache.digest import Digest, sha256_digest
+from cache.record import record
 
 ChainId = NewType("ChainId", str)
 """The name of a whole stack of layers, a digest; `EMPTY_CHAIN` for the stack of none."""
@@ -14,7 +14,7 @@ ChainId = NewType("ChainId", str)
 EMPTY_CHAIN = ChainId("")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Descriptor:
     """Names a blob: what it is, its digest as stored, and its size in bytes."""
 
@@ -24,7 +24,7 @@ class Descriptor:
     annotations: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layer:
     """One change set of a root filesystem. Spec: OCI image-spec layer.md.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from builder.engine import Engine
 from builder.errors import UsageError
@@ -20,9 +19,10 @@ from builder.solver.solve import Solving, solve
 from builder.worker.contexts import BuildContexts
 from builder.worker.image_step import StoreResolver
 from builder.worker.local import LocalWorker, StepInputs
+from cache.record import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutputSpec:
     """One `--output`."""
 
@@ -35,7 +35,7 @@ class OutputSpec:
     annotations: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BuildRequest:
     """All that a build is asked for."""
 
@@ -48,7 +48,7 @@ class BuildRequest:
     ssh: Mapping[str, str] = field(default_factory=dict[str, str])  # id → socket
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BuiltImage:
     """What a build gave."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from builder.image.model import StoredImage
+from cache.record import record
 
 Compression = Literal["gzip", "zstd", "uncompressed"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamedImage:
     """An image and what it is called there, in normal forms: docker.io/library/app:latest."""
 
@@ -18,7 +18,7 @@ class NamedImage:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExportRequest:
     """What to write and where to."""
 
@@ -39,7 +39,7 @@ class ExportRequest:
         return (NamedImage(self.image, self.names), *self.more)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Exported:
     """Where it went; `digest` of the manifest where the format has one."""
 

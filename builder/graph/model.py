@@ -8,11 +8,11 @@ steps of two stages are one vertex. Files of a context enter by name only; their
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, NewType
 
 from builder.location import Span
 from cache.digest import Digest
+from cache.record import record
 
 VertexId = NewType("VertexId", str)
 Pairs = tuple[tuple[str, str], ...]
@@ -21,7 +21,7 @@ NetworkMode = Literal["default", "host", "none"]
 SecurityMode = Literal["sandbox", "insecure"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImageOp:
     """The root filesystem of an image that the store holds; no layers: FROM scratch. No inputs."""
 
@@ -29,7 +29,7 @@ class ImageOp:
     diff_ids: tuple[Digest, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContextOp:
     """A directory that the user named; which of its files matter is the business of who reads it.
 
@@ -39,7 +39,7 @@ class ContextOp:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HttpOp:
     """One file from a URL. No inputs. The result is a directory that holds `filename` alone."""
 
@@ -48,7 +48,7 @@ class HttpOp:
     checksum: str  # "sha256:..." or ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GitOp:
     """A directory of a Git repository at a commit. No inputs."""
 
@@ -59,7 +59,7 @@ class GitOp:
     checksum: str  # the commit it must be, or ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BindMount:
     """RUN --mount=type=bind: part of an input, seen by the process; writes are dropped."""
 
@@ -69,7 +69,7 @@ class BindMount:
     readonly: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CacheMount:
     """RUN --mount=type=cache: a directory that outlives the build and is in no layer."""
 
@@ -84,7 +84,7 @@ class CacheMount:
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TmpfsMount:
     """RUN --mount=type=tmpfs."""
 
@@ -92,7 +92,7 @@ class TmpfsMount:
     size_bytes: int  # 0: no limit of its own
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SecretMount:
     """RUN --mount=type=secret: a file, a variable, or both; the value is never part of the graph."""
 
@@ -105,7 +105,7 @@ class SecretMount:
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SshMount:
     """RUN --mount=type=ssh: a forwarded agent socket."""
 
@@ -117,7 +117,7 @@ class SshMount:
     gid: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InlineFile:
     """A file whose content stands in the Dockerfile: a heredoc of RUN or COPY."""
 
@@ -129,7 +129,7 @@ class InlineFile:
 ExecMount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExecOp:
     """RUN. Input 0 is the root filesystem; the others are what the mounts take from."""
 
@@ -149,7 +149,7 @@ class ExecOp:
     epoch: int | None = None  # SOURCE_DATE_EPOCH: later mtimes are set to it
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CopySource:
     """One source of COPY or ADD: paths in an input."""
 
@@ -160,7 +160,7 @@ class CopySource:
     honours_ignorefile: bool = False  # from the build context: .dockerignore applies
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CopyOp:
     """COPY and ADD. Input 0 is the root filesystem written to; the others are what is copied from."""
 
@@ -176,7 +176,7 @@ class CopyOp:
     epoch: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WorkdirOp:
     """WORKDIR: a directory that is made where it is missing. Input 0 is the root filesystem."""
 
@@ -188,7 +188,7 @@ class WorkdirOp:
 Operation = ImageOp | ContextOp | HttpOp | GitOp | ExecOp | CopyOp | WorkdirOp
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Vertex:
     """One step. Everything below `inputs` is for people and for scheduling, and is in no digest."""
 
@@ -200,7 +200,7 @@ class Vertex:
     no_cache: bool = False  # run it even where its result is known
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Graph:
     """All steps that the target needs, and which one gives the target's root filesystem."""
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from cache.descriptor import Descriptor
 from cache.digest import Digest
+from cache.record import field, record
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -27,7 +26,7 @@ class MediaType:
     DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Platform:
     """What an image runs on."""
 
@@ -39,7 +38,7 @@ class Platform:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Healthcheck:
     """HEALTHCHECK; durations in nanoseconds, 0 for the default."""
 
@@ -51,7 +50,7 @@ class Healthcheck:
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContainerConfig:
     """The `config` object: how a container of the image runs. None: not set; (): set to nothing."""
 
@@ -69,7 +68,7 @@ class ContainerConfig:
     on_build: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HistoryEntry:
     """One instruction. `created` is RFC 3339 in UTC."""
 
@@ -80,7 +79,7 @@ class HistoryEntry:
     empty_layer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImageConfig:
     """The config blob; the image id is its digest."""
 
@@ -92,7 +91,7 @@ class ImageConfig:
     author: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Manifest:
     """A manifest: the config and the layers of one image, as stored."""
 
@@ -102,7 +101,7 @@ class Manifest:
     annotations: Pairs = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IndexEntry:
     """One manifest of an index."""
 
@@ -110,7 +109,7 @@ class IndexEntry:
     platform: Platform | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index:
     """An index (manifest list): the manifests of one name, mostly one a platform."""
 
@@ -119,7 +118,7 @@ class Index:
     annotations: Pairs = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StoredImage:
     """An image of the store: its id is the config's digest; `names` are its references, sorted."""
 

@@ -148,7 +148,7 @@ class Process(Protocol):
 
 
 class Executor(Protocol):
-    """Starts processes; safe from several threads. Leaves no process, mount or descriptor behind."""
+    """Starts processes; safe from several threads. Leaves no process, mount, descriptor behind."""
 
     def prepare(self) -> None:
         """Begin to get ready, so that the first start is sooner. Idempotent."""

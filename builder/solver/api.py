@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from builder.graph.model import Vertex
 from cache.descriptor import ChainId, chain_id, chain_ids
 from cache.digest import Digest
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Result:
     """What a step gave.
 

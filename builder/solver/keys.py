@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from builder.graph.codec import operation_to_json
 from builder.graph.model import ContextOp, CopyOp, ExecOp, ImageOp, Vertex
 from builder.solver.api import Result
 from cache.digest import Digest, sha256_digest
 from cache.index.api import CacheKey
+from cache.record import record
 
 KEY_VERSION = 1  # raise it when the meaning of an operation changes; golden tests hold the keys
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyedBy:
     """A key and what it was made of; the ingredients explain a miss."""
 

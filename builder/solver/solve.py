@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from queue import SimpleQueue
 
 from builder.events import Emit, StepCached, StepFailed, StepFinished, StepStarted
@@ -30,6 +29,7 @@ from builder.solver.api import Result, Worker
 from builder.solver.keys import KeyedBy, content_key, definition_key
 from builder.solver.schedule import Schedule
 from cache.index.api import CacheIndex, CacheRecord
+from cache.record import record
 
 MAX_PARALLEL = 16
 """Steps at once. Most wait for their process; the kernel shares the processors among them."""
@@ -38,7 +38,7 @@ Lock = Callable[[str], AbstractContextManager[None]]
 """A lock by name across all processes that use the store."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Solving:
     """What solving needs of the outside."""
 
@@ -49,7 +49,7 @@ class Solving:
     now: Callable[[], float]  # seconds since the epoch
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Outcome:
     vertex: Vertex
     result: Result | None
@@ -230,7 +230,7 @@ def _start_thread(
     threading.Thread(target=body, name=vertex.name, daemon=True).start()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Step:
     """One vertex whose inputs are solved."""
 

@@ -11,12 +11,12 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from builder.errors import UsageError
 from builder.frontend.ignorefile import IgnoreMatcher, read_ignore_file
 from builder.location import SourceFile
 from builder.worker.source_tree import SourceTree
+from cache.record import record
 
 MAIN_CONTEXT = "context"
 IMAGE_SCHEMES = ("oci-layout://", "docker-image://")
@@ -24,7 +24,7 @@ REMOTE_SCHEMES = ("http://", "https://", "git://", "ssh://", "git@", "github.com
 MAX_DOCKERFILE_BYTES = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BuildContexts:
     """The contexts of one build; valid inside the `with` block of `open_contexts`."""
 

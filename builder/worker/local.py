@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from builder.events import StepProgress
@@ -30,6 +29,7 @@ from builder.worker.views import Views
 from cache.descriptor import Layer
 from cache.digest import Digest, sha256_digest
 from cache.filehash import FileDigests
+from cache.record import field, record
 from cache.snapshot.api import ActiveSnapshot
 
 if TYPE_CHECKING:  # a build that runs nothing imports no sandbox
@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # a build that runs nothing imports no sandbox
     from cache.leases import Lease
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StepInputs:
     """What a build's steps may take from outside the store."""
 

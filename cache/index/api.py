@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NewType, Protocol
 
 from cache.digest import Digest
+from cache.record import record
 
 CacheKey = NewType("CacheKey", str)
 """A digest over everything that a step's result depends on."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CacheRecord:
     """What a step with this key gave. Names content by digest, so it means the same elsewhere."""
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from cache.descriptor import ChainId
 from cache.digest import Digest
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mount:
     """How to make a root filesystem appear; data for whoever may call mount(2).
 
@@ -24,7 +24,7 @@ class Mount:
     userxattr: bool = False  # overlay xattrs live in user.overlay.*, not trusted.overlay.*
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ActiveSnapshot:
     """A snapshot being written; `upperdir` gets the changes, directly or through the mount."""
 
@@ -34,7 +34,7 @@ class ActiveSnapshot:
     mount: Mount
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SnapshotInfo:
     """A committed snapshot: one layer on top of its parent."""
 
