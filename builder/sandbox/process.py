@@ -40,22 +40,18 @@ class SandboxProcess:
         if not self._waiting.acquire(timeout=-1 if timeout_s is None else timeout_s):
             return None
         try:
-            if self._ended is None and self._readable(timeout_s):
+            if self._ended is None and _wait_for(self._status_socket.fileno(), timeout_s):
                 self._ended = self._receive_end()
                 self._close()
             return self._ended
         finally:
             self._waiting.release()
 
-    def _readable(self, timeout_s: float | None) -> bool:
-        poll = select.poll()
-        poll.register(self._status_socket.fileno(), select.POLLIN)
-        return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
-
     def _receive_end(self) -> ExitStatus:
         message, _ = wire.receive(self._status_socket)
         if not message:  # the server is gone, and the kernel kills what it had started
             self.kill()
+            _wait_for(self._pidfd, None)
             return ExitStatus(128 + signal.SIGKILL, signal.SIGKILL)
         _, wait_status = message
         code = os.waitstatus_to_exitcode(int(wait_status))
@@ -79,3 +75,10 @@ class SandboxProcess:
         with self._pidfd_in_use:
             os.close(self._pidfd)
             self._pidfd = -1
+
+
+def _wait_for(fd: int, timeout_s: float | None) -> bool:
+    """Whether `fd` became readable; a pidfd does when its process ends."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))

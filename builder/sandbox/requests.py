@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from typing import Self
 
 from builder.errors import UsageError
 from builder.kernel import capabilities
@@ -22,13 +23,16 @@ _OWN_FD = "/proc/self/fd/"
 
 
 class Descriptors:
-    """The descriptors that travel with one request; a place in the list stands for each."""
+    """The descriptors that travel with one request; a place in the list stands for each.
+
+    A `with` block, at whose end those that were made here are closed.
+    """
 
     def __init__(self) -> None:
         self.fds: list[int] = []
         self._own: list[int] = []
 
-    def __enter__(self) -> Descriptors:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -36,8 +40,9 @@ class Descriptors:
             os.close(fd)
 
     def add_mount(self, fd: int, *, recursive: bool) -> int:
-        """The place of a mount of what `fd` names; it is of this process's namespace, and is
-        cloned here, where the kernel allows it.
+        """The place of a new mount of what `fd` names.
+
+        It is cloned here: the kernel clones only what is mounted in the caller's own namespace.
         """
         self._own.append(clone_visible(fd, recursive=recursive))
         return self.add(self._own[-1])

@@ -105,8 +105,9 @@ def sandbox_of(
     layer=None,
     overlay: bool = True,
     points: Sequence[tuple[str, bool]] = (),
+    around: Sequence[str] = (),
 ) -> Iterator[Sandbox]:
-    """A sandbox run by `person`.
+    """A sandbox run by `person`, `around` being the words before the command that does it.
 
     `change` may alter the image before it is mounted, `layer` fills a second layer above it.
     Without an overlay the image itself is the tree that is written to.
@@ -129,7 +130,7 @@ def sandbox_of(
     }
     program = f"import sys; sys.path.append({str(packages())!r}); import sandbox_driver"
     with subprocess.Popen(
-        [*honest_prefix(person), interpreter(person), "-I", "-c", program],
+        [*around, *honest_prefix(person), interpreter(person), "-I", "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

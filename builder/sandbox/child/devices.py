@@ -49,7 +49,12 @@ def take_nodes(report: Report, *, all_nodes: bool) -> list[tuple[str, int]]:
     nodes: list[tuple[str, int]] = []
     for name, number in _NODES.items():
         report.doing("device", f"/dev/{name}")
-        node_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=host_fd)
+        try:
+            node_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=host_fd)
+        except FileNotFoundError:
+            if name == "null":  # it covers what is to be hidden
+                raise
+            continue
         info = os.fstat(node_fd)
         if not stat.S_ISCHR(info.st_mode) or info.st_rdev != os.makedev(*number):
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), f"/dev/{name}")

@@ -27,6 +27,7 @@ _NAMESPACES = (
 
 def main() -> None:
     """Serve until the executor is gone."""
+    close_except({wire.CONTROL_FD})  # what the executor's own caller left open
     reset_signals()
     os.setsid()  # an interrupt at the terminal is the executor's to handle
     os.umask(0o022)
