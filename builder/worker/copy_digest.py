@@ -19,6 +19,7 @@ from builder.worker.chmod import ModeOf
 from builder.worker.copy_file import READ, changed
 from builder.worker.copy_select import Match
 from builder.worker.copy_walk import DIRECTORY, Entries, directory_fingerprint, fingerprint_of, walk
+from builder.worker.source_tree import failure_of, xattr_names
 from cache.filehash import FileDigest, FileDigests, digest_of_file
 
 _CHUNK = 1 << 20
@@ -108,7 +109,7 @@ class _Records:
 
     def enter(self, path: str, status: os.stat_result, directory: int) -> None:
         """As `Visitor.enter`."""
-        names = os.listxattr(directory)
+        names = xattr_names(directory)
         self._parts.append(f"d{path}\0{self._attributes(status)}\0")
         if names:
             self._xattrs(directory, names)
@@ -129,7 +130,6 @@ class _Records:
 
     def _add(self, entries: Entries, prefix: str, renamed: dict[str, str]) -> None:
         parts, root, tree_prefix = self._parts, self._root, self._prefix + prefix
-        list_xattrs = os.listxattr
         for name, status in entries:
             mode = status.st_mode
             kind = stat.S_IFMT(mode)
@@ -139,7 +139,7 @@ class _Records:
                     continue
                 parts.append(f"f{path}\0{self._attributes(status)}\0")
                 file = f"{root}/{tree_prefix}{name}"
-                names = list_xattrs(file, follow_symlinks=False)
+                names = xattr_names(file)
                 if names:
                     self._xattrs(file, names)
                 self._slots.append(len(parts))
@@ -202,7 +202,10 @@ class _Files:
             self._close()
             self._directory = self._tree.open(parent, DIRECTORY)
             self._parent = parent
-        return os.open(name, READ, dir_fd=self._directory)
+        try:
+            return os.open(name, READ, dir_fd=self._directory)
+        except OSError as error:
+            raise failure_of(error, path) from error
 
     def local_digest(self, path: str, before: os.stat_result) -> FileDigest:
         """For the table; InputChangedError where the file is not the one of the walk."""

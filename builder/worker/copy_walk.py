@@ -17,6 +17,7 @@ from builder.errors import StepFailedError
 from builder.frontend.ignorefile import IgnoreMatcher
 from builder.layer.whiteout import is_reserved
 from builder.worker.copy_select import Match
+from builder.worker.source_tree import failure_of
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -99,7 +100,10 @@ class _Walk:
         keeps = self._keeps(path, inside=inside)
         if not keeps and self._may_skip(path, inside=inside):
             return
-        directory = os.open(name, DIRECTORY, dir_fd=parent)
+        try:
+            directory = os.open(name, DIRECTORY, dir_fd=parent)
+        except OSError as error:
+            raise failure_of(error, self._prefix + path) from error
         try:
             here = _Pending(path, status, directory)
             self._pending.append(here)

@@ -120,7 +120,8 @@ class _Repository:
             self._git("read-tree", "HEAD")  # an index that says nothing of this machine's inodes
         else:
             remove_tree(git_dir)
-        for path in _all_below(self._work_dir):
+        os.chmod(self._work_dir, 0o755)  # noqa: S103 what is checked out is for everyone
+        for path in (*_all_below(self._work_dir), self._work_dir):
             os.utime(path, (time_s, time_s), follow_symlinks=False)
 
     def directory(self) -> str:

@@ -103,6 +103,18 @@ def _names(path: str) -> list[str]:
     return [name for name in reversed(path.split("/")) if name not in {"", "."}]
 
 
+def xattr_names(target: int | str) -> list[str]:
+    """The names of a file's xattrs, open or by a path whose end may be a link."""
+    try:
+        if isinstance(target, int):
+            return os.listxattr(target)
+        return os.listxattr(target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in {errno.EOPNOTSUPP, errno.ENOSYS}:
+            return []  # a file system that keeps none
+        raise
+
+
 def failure_of(error: OSError, path: str) -> StepFailedError:
     """What a system call about `path` says, as this step's failure."""
     if error.errno == errno.ELOOP:

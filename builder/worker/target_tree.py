@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from builder.errors import StepFailedError
 from builder.layer.xattrs import read_xattrs, write_xattr
-from builder.worker.source_tree import failure_of, resolve
+from builder.worker.source_tree import failure_of, resolve, xattr_names
 from cache.snapshot.marks import make_opaque
 from cache.statedir import remove_tree
 
@@ -82,7 +82,7 @@ class TargetTree:
             status.st_uid,
             status.st_gid,
             self.clamped(status.st_mtime_ns),
-            read_xattrs(path, os.listxattr(path, follow_symlinks=False)),
+            read_xattrs(path, xattr_names(path)),
         )
 
     def clamped(self, mtime_ns: int) -> int:

@@ -29,6 +29,7 @@ from builder.worker.copy_file import (
 from builder.worker.copy_reuse import Contents, outcome_of
 from builder.worker.copy_select import Match
 from builder.worker.copy_walk import Entries, directory_fingerprint, fingerprint_of
+from builder.worker.source_tree import failure_of, xattr_names
 from builder.worker.target_tree import (
     DirectoryAttributes,
     TargetTree,
@@ -140,7 +141,7 @@ class TreeWriter:
 
     def _attributes(self, status: os.stat_result, directory: int) -> DirectoryAttributes:
         uid, gid = self._owner or (status.st_uid, status.st_gid)
-        names = os.listxattr(directory)
+        names = xattr_names(directory)
         return DirectoryAttributes(
             self._mode(status),
             uid,
@@ -153,15 +154,19 @@ class TreeWriter:
         mode_of = self._mode_of
         return status.st_mode & 0o7777 if mode_of is None else mode_of(status.st_mode)
 
-    def others(self, path: str, entries: Entries, directory: int) -> None:  # noqa: ARG002
+    def others(self, path: str, entries: Entries, directory: int) -> None:
         """As `Visitor.others`."""
         frame = self._frames[-1]
         occupied = frame.occupied
-        for name, status in entries:
-            if name in occupied:
-                self._target.make_room(frame.prefix + name)
-            if not stat.S_ISSOCK(status.st_mode):
-                self.other(directory, name, name, status)
+        name = ""
+        try:
+            for name, status in entries:
+                if name in occupied:
+                    self._target.make_room(frame.prefix + name)
+                if not stat.S_ISSOCK(status.st_mode):
+                    self.other(directory, name, name, status)
+        except OSError as error:
+            raise failure_of(error, f"{path}/{name}" if path else name) from error
         if self._may_change:
             self.fingerprint = fingerprint_of(self.fingerprint, entries)
 
@@ -198,7 +203,7 @@ class TreeWriter:
         to = self._frames[-1].prefix + name
         data_in = os.open(source_name, READ, dir_fd=source)
         try:
-            names = os.listxattr(data_in)
+            names = xattr_names(data_in)
             xattrs = read_xattrs(data_in, names) if names else ()
             metadata = self._metadata(status, xattrs)
             if self._take_over(name, status, metadata):
