@@ -32,14 +32,13 @@ class Fields(dict[str, Value]):
     """A Go struct; a callable value is a method."""
 
 
-def fields_of(value: Value, maps: AbstractSet[str]) -> Value:
+def fields_of(value: Value, maps: AbstractSet[str], *, is_map: bool = False) -> Value:
     """JSON as Go has it: objects become structs, but for those at keys in `maps`."""
     match value:
         case dict():
             items = cast("dict[str, Value]", value).items()
-            return Fields(
-                (key, item if key in maps else fields_of(item, maps)) for key, item in items
-            )
+            made = {key: fields_of(item, maps, is_map=key in maps) for key, item in items}
+            return made if is_map else Fields(made)
         case list():
             return [fields_of(item, maps) for item in cast("list[Value]", value)]
         case _:

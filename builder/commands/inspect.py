@@ -9,8 +9,9 @@ from builder.image.errors import InvalidReferenceError
 from builder.image.model import StoredImage
 from builder.image.reference import parse_reference
 
-MAPS = frozenset({"Labels", "ExposedPorts", "Volumes", "Annotations"})
-"""Objects of the documents whose keys are the user's; in a template a missing one is no error."""
+MAPS = frozenset({"Annotations", "Data", "ExposedPorts", "Labels", "Networks", "Ports", "Volumes"})
+"""Objects of the documents whose keys are the user's: a template may ask for one that isn't there.
+"""
 
 
 def inspect(engine: Engine, text: str, *, kind: str = "") -> JsonDict | None:

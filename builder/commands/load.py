@@ -12,17 +12,17 @@ from typing import BinaryIO
 
 from builder.engine import Engine
 from builder.errors import UsageError
-from builder.image.model import Platform, StoredImage
+from builder.image.model import MediaType, Platform, StoredImage
 from builder.image.platform import host_platform
 from builder.layer.compress import decompressed
 from builder.worker.image_archive import ArchiveSource
+from builder.worker.image_layers import MAGIC_BYTES, media_type_of
 from builder.worker.image_layout import images_in_source
 from builder.worker.image_source import DirectorySource, ImageSource
 from builder.worker.image_step import keep_image
 
 STDIN = "-"
 _CHUNK = 1 << 20
-_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0", b"BZh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _can_be_read_in_place(file: BinaryIO) -> bool:
     """Whether it is a file with an uncompressed archive, read from its beginning."""
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode) or file.tell() != 0:
         return False
-    return not os.pread(file.fileno(), 6, 0).startswith(_COMPRESSED)
+    return media_type_of(os.pread(file.fileno(), MAGIC_BYTES, 0)) == MediaType.OCI_LAYER
 
 
 @contextmanager

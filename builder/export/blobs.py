@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -76,7 +77,8 @@ class LayerBlobs:
     def of(self, image: StoredImage, packing: Packing) -> tuple[LayerBlob, ...]:
         """A blob for each layer of the image, base first; what isn't packed yet is, in parallel."""
         sources = _sources(image)
-        pending = [source for source in dict.fromkeys(sources) if not self._known(source, packing)]
+        distinct = {source.layer: source for source in sources}.values()
+        pending = [source for source in distinct if not self._known(source, packing)]
         _in_parallel([partial(self._pack, source, packing) for source in pending])
         return tuple(self._blob(source, packing) for source in sources)
 
@@ -114,9 +116,9 @@ class LayerBlobs:
         """Keep the layer in this compression."""
         compression = packing.compression or "gzip"
         with self._content.ingest() as blob:
-            compressing = compressor(compression, blob, level=packing.level)
-            self._write_plain(source, compressing)
-            compressing.close()
+            # closed on failure too: it has threads
+            with closing(compressor(compression, blob, level=packing.level)) as compressing:
+                self._write_plain(source, compressing)
             digest, size_bytes = blob.commit()
         descriptor = Descriptor(_MEDIA_TYPES[compression], digest, size_bytes)
         self._images.record_blob(source.layer.diff_id, _variant(packing), descriptor)

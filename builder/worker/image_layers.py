@@ -8,7 +8,7 @@ diff_id, before anything of it can be seen.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from builder.events import Emit, Warned
 from builder.image.imagestore import ORIGIN, ImageStore
 from builder.image.model import MediaType, StoredImage
 from builder.layer.apply import apply_layer
-from builder.layer.compress import compressor, decompressed
+from builder.layer.compress import CompressingWriter, compressor, decompressed
 from builder.layer.readahead import ReadAhead
 from builder.layer.upperdir import Losses
 from builder.worker.image_layout import SourceLayer
@@ -33,14 +33,19 @@ _FOREIGN = ""
 _MAGIC = (
     (b"\x1f\x8b", MediaType.OCI_LAYER_GZIP),
     (b"\x28\xb5\x2f\xfd", MediaType.OCI_LAYER_ZSTD),
+    *((bytes([low]) + b"\x2a\x4d\x18", MediaType.OCI_LAYER_ZSTD) for low in range(0x50, 0x60)),
     (b"\xfd7zXZ\0", _FOREIGN),
     (b"BZh", _FOREIGN),
 )
-"""How files begin, and what that is as a layer; some are read that no image may have."""
+"""How files begin, and what that is as a layer; some are read that no image may have.
+
+A zstd file may begin with one of 16 frames that are to be skipped. Spec: RFC 8878, 3.1.2.
+"""
 
 _NOT_KEPT = (_FOREIGN, MediaType.OCI_LAYER)
 """Compressed anew: plain tars too, where they'd have to be copied."""
 
+MAGIC_BYTES = 6
 _CHUNK = 1 << 20
 
 
@@ -190,7 +195,11 @@ def _origin(parts: StoreParts, source: ImageSource, layer: SourceLayer) -> Gener
         yield _Origin(adopt)
         return
     with parts.content.ingest() as blob:
-        yield _recompressed(blob) if media_type in _NOT_KEPT else _copied(blob, media_type)
+        if media_type not in _NOT_KEPT:
+            yield _copied(blob, media_type)
+            return
+        with closing(compressor("gzip", blob)) as gzip:  # closed on failure too: it has threads
+            yield _recompressed(blob, gzip)
 
 
 def _copied(blob: BlobWriter, media_type: str) -> _Origin:
@@ -200,9 +209,7 @@ def _copied(blob: BlobWriter, media_type: str) -> _Origin:
     return _Origin(finish, stored_copy=blob)
 
 
-def _recompressed(blob: BlobWriter) -> _Origin:
-    gzip = compressor("gzip", blob)
-
+def _recompressed(blob: BlobWriter, gzip: CompressingWriter) -> _Origin:
     def finish(_digest: Digest, _size_bytes: int) -> Descriptor:
         gzip.close()
         return Descriptor(MediaType.OCI_LAYER_GZIP, *blob.commit())
@@ -213,7 +220,11 @@ def _recompressed(blob: BlobWriter) -> _Origin:
 def _media_type_of(source: ImageSource, name: str) -> str:
     """By the first bytes: what a manifest says may be wrong."""
     with source.open(name) as extent:
-        start = extent.read(6)
+        return media_type_of(extent.read(MAGIC_BYTES))
+
+
+def media_type_of(start: bytes) -> str:
+    """What a file that begins so is as a layer: OCI_LAYER where it isn't compressed."""
     for magic, media_type in _MAGIC:
         if start.startswith(magic):
             return media_type

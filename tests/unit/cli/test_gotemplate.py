@@ -38,7 +38,7 @@ VALUE = fields_of(
         ("{{.Ratio}} {{.Big}} {{.Ok}} {{.Nothing}}", "0.5 2 true <no value>"),
         ("{{.Config.Env}}", "[A=1 B=2]"),
         ("{{.Config.Labels}}", "map[a.b:c k:v]"),
-        ("{{.Config.Volumes}}", "map[/data:map[]]"),
+        ("{{.Config.Volumes}}", "map[/data:{}]"),
         ("{{.Mounts}}", "[{/a true} {/b false}]"),
         (
             "{{json .Config}}",
