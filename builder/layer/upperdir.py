@@ -65,6 +65,7 @@ class Upperdir:
         self._below = below
         self._userxattr = userxattr
         self._directories: dict[Parts, Attributes] = {}
+        self._opaque: set[Parts] = set()
         self._root = os.open(directory, _DIRECTORY)
         self._here: Parts = ()
         self._here_fd = os.dup(self._root)
@@ -157,11 +158,12 @@ class Upperdir:
             marks.make_whiteout(parts[-1], dir_fd=parent)
         except FileExistsError:
             if stat.S_ISDIR(os.lstat(parts[-1], dir_fd=parent).st_mode):
-                self._make_opaque(parent, parts[-1])
+                self._make_opaque(parent, (*self._here, parts[-1]))
 
     def make_opaque(self, parts: Parts) -> None:
         """Hide all that the layers below have in the directory `parts`."""
         marks.make_opaque(self._enter(parts), userxattr=self._userxattr)
+        self._opaque.add(self._here)
 
     def _enter(self, parts: Parts) -> int:
         """The directory at `parts`, open until the next call; `_here` is its path without links.
@@ -170,9 +172,8 @@ class Upperdir:
         """
         if parts == self._here:
             return self._here_fd
-        start = self._here if parts[: len(self._here)] == self._here else ()
-        self._go(start)
-        waiting = list(reversed(parts[len(start) :]))
+        self._go_up(_shared(self._here, parts))
+        waiting = list(reversed(parts[len(self._here) :]))
         links = 0
         while waiting:
             name = waiting.pop()
@@ -182,16 +183,23 @@ class Upperdir:
             links += 1
             if links > _MAX_LINKS:
                 raise _bad(parts, "goes through too many links")
-            target = _followed(self._here, link)
-            waiting += reversed(target)
-            self._go(())
+            waiting += reversed(_followed(self._here, link))
+            self._go_up(())
         return self._here_fd
 
-    def _go(self, parts: Parts) -> None:
-        """Be in the root, or stay where one is."""
-        if parts != self._here:
-            os.close(self._here_fd)
-            self._here, self._here_fd = (), os.dup(self._root)
+    def _go_up(self, above: Parts) -> None:
+        """Be in a directory that is the present one or above it, or in the root."""
+        levels = len(self._here) - len(above)
+        if levels > len(above):
+            self._be(os.dup(self._root), ())
+            return
+        while levels:
+            self._be(os.open("..", _DIRECTORY, dir_fd=self._here_fd), self._here[:-1])
+            levels -= 1
+
+    def _be(self, directory: int, parts: Parts) -> None:
+        os.close(self._here_fd)
+        self._here_fd, self._here = directory, parts
 
     def _step(self, name: str) -> str | None:
         """Go down into `name`; where that is a link, stay and say what it says."""
@@ -211,8 +219,7 @@ class Upperdir:
             self._replace_by_directory(self._here_fd, real, is_hidden=True)
             self._directories[real] = _NEW_DIRECTORY
             directory = os.open(name, _DIRECTORY, dir_fd=self._here_fd)
-        os.close(self._here_fd)
-        self._here, self._here_fd = (*self._here, name), directory
+        self._be(directory, (*self._here, name))
         return None
 
     def _make_implied(self, name: str) -> int:
@@ -224,32 +231,25 @@ class Upperdir:
         return os.open(name, _DIRECTORY, dir_fd=self._here_fd)
 
     def _is_see_through(self, parts: Parts) -> bool:
-        """Whether the layers below show through at `parts`, none of whose parents is opaque."""
-        directory = os.dup(self._root)
-        try:
-            for name in parts[:-1]:
-                if marks.opacity(directory, userxattr=self._userxattr) == "opaque":
-                    return False
-                below = os.open(name, _DIRECTORY, dir_fd=directory)
-                os.close(directory)
-                directory = below
-            return marks.opacity(directory, userxattr=self._userxattr) != "opaque"
-        finally:
-            os.close(directory)
+        """Whether the layers below show through at `parts`: no directory above it is opaque."""
+        return not self._opaque or not any(
+            parts[:depth] in self._opaque for depth in range(len(parts))
+        )
 
     def _replace_by_directory(self, parent: int, real: Parts, *, is_hidden: bool) -> None:
         """Put a directory in a file's place; opaque where that was a whiteout."""
         os.unlink(real[-1], dir_fd=parent)
         os.mkdir(real[-1], 0o700, dir_fd=parent)
         if is_hidden:
-            self._make_opaque(parent, real[-1])
+            self._make_opaque(parent, real)
 
-    def _make_opaque(self, parent: int, name: str) -> None:
-        directory = os.open(name, _DIRECTORY, dir_fd=parent)
+    def _make_opaque(self, parent: int, real: Parts) -> None:
+        directory = os.open(real[-1], _DIRECTORY, dir_fd=parent)
         try:
             marks.make_opaque(directory, userxattr=self._userxattr)
         finally:
             os.close(directory)
+        self._opaque.add(real)
 
     def _create(self, parent: int, name: str) -> int:
         try:
@@ -271,6 +271,7 @@ class Upperdir:
             gone = (*self._here, name)
             for parts in [each for each in self._directories if each[: len(gone)] == gone]:
                 del self._directories[parts]
+                self._opaque.discard(parts)
 
     def _is_present(self, parent: int, name: str) -> bool:
         try:
@@ -302,7 +303,7 @@ class Upperdir:
             os.close(source)
 
     def _complete_directories(self) -> None:
-        for parts in sorted(self._directories, key=len, reverse=True):
+        for parts in sorted(self._directories, reverse=True):  # what is inside comes first
             self._enter(parts)
             self._set_attributes(self._here_fd, self._directories[parts])
 
@@ -339,6 +340,16 @@ class Upperdir:
         if error.errno not in {errno.EINVAL, errno.EPERM}:
             raise error
         self.losses.owners += 1
+
+
+def _shared(one: Parts, other: Parts) -> Parts:
+    """What both paths begin with."""
+    depth = 0
+    for name, other_name in zip(one, other, strict=False):
+        if name != other_name:
+            break
+        depth += 1
+    return one[:depth]
 
 
 def _followed(here: Parts, link: str) -> list[str]:
