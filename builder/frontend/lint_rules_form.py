@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 
 from builder.frontend.goformat import quoted
@@ -38,12 +39,12 @@ def check_form(dockerfile: Dockerfile) -> Iterator[CheckWarning]:
 def _empty_continuations(dockerfile: Dockerfile) -> Iterator[CheckWarning]:
     """One finding an instruction, at its first empty line."""
     ends = [instruction.origin.span.last_line for instruction in dockerfile.instructions]
-    reported: set[int] = set()
+    reported = -1
     for span in dockerfile.empty_continuations:
-        end = next((end for end in ends if end >= span.first_line), span.first_line)
-        if end not in reported:
-            reported.add(end)
+        number = bisect_left(ends, span.first_line)
+        if number != reported:
             yield NO_EMPTY_CONTINUATION.finding("Empty continuation line", span)
+        reported = number
 
 
 def _stage_names(dockerfile: Dockerfile) -> Iterator[CheckWarning]:
