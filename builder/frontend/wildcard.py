@@ -63,8 +63,8 @@ class Wildcard:
 
     @cached_property
     def _components(self) -> tuple[Wildcard, ...] | None:
-        """A wildcard for each path component; None where a class may match a slash."""
-        if "[" in self.pattern:
+        """A wildcard for each path component; None where not only a slash matches a slash."""
+        if "[" in self.pattern or "\\/" in self.pattern:
             return None
         return tuple(Wildcard(component) for component in self.pattern.split("/"))
 

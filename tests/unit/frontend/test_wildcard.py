@@ -131,6 +131,9 @@ def test_escapes_are_taken_away_once():
         ("*", "a", False),
         ("a[^b]c", "a", True),
         ("*", "", True),
+        (r"a\/b", "a", True),
+        (r"a\*/b", "a*", True),
+        (r"a\*/b", "ax", False),
     ],
 )
 def test_a_walk_is_told_which_directories_cannot_hold_a_match(pattern, directory, expected):
