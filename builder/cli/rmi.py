@@ -7,7 +7,7 @@ import os
 import click
 
 from builder.cli import failure
-from builder.commands.images import remove_image
+from builder.commands.rmi import remove_image
 from builder.errors import EXIT_DONE, EXIT_FAILED
 from builder.image.reference import familiar_name
 from builder.settings import settings_from

@@ -10,7 +10,7 @@ from typing import Literal
 from builder.engine import Engine
 from builder.export.api import Exported, ExportRequest, NamedImage
 from builder.image.reference import parse_reference
-from builder.worker.image_step import find_image
+from builder.worker.stored_images import find_image
 from cache.digest import Digest
 
 SaveFormat = Literal["docker-archive", "oci-archive", "oci-dir"]

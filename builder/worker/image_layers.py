@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from builder.events import Emit, Warned
-from builder.image.imagestore import ORIGIN, ImageStore
+from builder.image.imagestore import ORIGIN
 from builder.image.model import MediaType, StoredImage
 from builder.layer.apply import apply_layer
 from builder.layer.compress import CompressingWriter, compressor, decompressed
@@ -21,13 +20,13 @@ from builder.layer.readahead import ReadAhead
 from builder.layer.upperdir import Losses
 from builder.worker.image_layout import SourceLayer
 from builder.worker.image_source import ImageSource
+from builder.worker.stored_images import StoreParts
 from cache.content.adopt import adopt_file
-from cache.content.api import BlobWriter, ContentStore
+from cache.content.api import BlobWriter
 from cache.descriptor import EMPTY_CHAIN, ChainId, Descriptor, chain_id, chain_over
 from cache.digest import Digest, HashingReader, Reader, Writer
 from cache.errors import CorruptContentError, NotFoundError
-from cache.snapshot.api import SnapshotInfo, Snapshotter
-from cache.statedir import StateDir
+from cache.snapshot.api import SnapshotInfo
 
 _FOREIGN = ""
 _MAGIC = (
@@ -47,21 +46,6 @@ _NOT_KEPT = (_FOREIGN, MediaType.OCI_LAYER)
 
 MAGIC_BYTES = 6
 _CHUNK = 1 << 20
-
-
-class StoreParts(Protocol):
-    """The parts of the store that images are kept in; an Engine has them."""
-
-    @property
-    def state(self) -> StateDir: ...
-    @property
-    def content(self) -> ContentStore: ...
-    @property
-    def snapshots(self) -> Snapshotter: ...
-    @property
-    def images(self) -> ImageStore: ...
-    @property
-    def emit(self) -> Emit: ...
 
 
 def keep_layers(

@@ -1,4 +1,7 @@
-"""Images for a build or a command: found in the store by name, or taken in from a layout."""
+"""Images for a build or a command: found in the store by name, or taken in from a layout.
+
+What unpacks layers is imported when there is one to unpack: most builds have all of them.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,8 @@ from typing import Self
 
 from builder.errors import UnknownImageError
 from builder.frontend.plan import ResolvedImage
-from builder.image.errors import InvalidReferenceError
 from builder.image.model import Platform, StoredImage
 from builder.image.platform import host_platform, serves
-from builder.image.reference import parse_reference
-from builder.worker.image_layers import StoreParts, keep_layers, restore_layers
 from builder.worker.image_layout import (
     LAYOUT_SCHEME,
     SourceImage,
@@ -21,6 +21,7 @@ from builder.worker.image_layout import (
     parse_layout_reference,
 )
 from builder.worker.image_source import DirectorySource, ImageSource
+from builder.worker.stored_images import StoreParts, find_image
 from cache.descriptor import chain_id, chain_ids
 from cache.digest import Digest
 from cache.errors import NotFoundError
@@ -62,17 +63,13 @@ class StoreResolver:
                 f"the store has {name} for {image.config.platform}, not for {platform}",
                 hint="load the image for that platform, or build for the one there is",
             )
-        self._lease.add("chain", chain_id(image.config.diff_ids))
-        restore_layers(self._parts, image)
+        chain = chain_id(image.config.diff_ids)
+        self._lease.add("chain", chain)
+        if chain and self._parts.snapshots.info(chain) is None:
+            from builder.worker.image_layers import restore_layers  # noqa: PLC0415 - see above
+
+            restore_layers(self._parts, image)
         return ResolvedImage(name, image.config)
-
-
-def find_image(parts: StoreParts, name: str) -> StoredImage:
-    """The stored image that `name` means; UnknownImageError says how to get one."""
-    image = parts.images.find(name)
-    if image is None:
-        raise UnknownImageError(f'the store has no image "{name}"', hint=_hint(parts, name))
-    return image
 
 
 def load_layout_image(
@@ -97,6 +94,8 @@ def keep_image(
     parts: StoreParts, source: ImageSource, image: SourceImage, lease: Lease
 ) -> StoredImage:
     """Take an image of the source into the store, its layers with it."""
+    from builder.worker.image_layers import keep_layers  # noqa: PLC0415 - see above
+
     lease.add("chain", *chain_ids(image.config.diff_ids))
     sizes = keep_layers(parts, source, image.layers)
     return parts.images.adopt(image.config_blob, sizes)
@@ -113,23 +112,3 @@ def _stored(parts: StoreParts, image_id: Digest, lease: Lease) -> StoredImage | 
         return image
     lease.add("chain", chain)
     return image if parts.snapshots.info(chain) is not None else None
-
-
-def _hint(parts: StoreParts, name: str) -> str:
-    near = _nearest(parts, name)
-    ways = (
-        "this version pulls from no registry; `pybuild load`, `import` and `bootstrap` make images,"
-        f" and so does --build-context {name}=oci-layout://DIR"
-    )
-    return f'did you mean "{near}"? Else: {ways}' if near else ways
-
-
-def _nearest(parts: StoreParts, name: str) -> str | None:
-    from difflib import get_close_matches  # noqa: PLC0415 - for a failing command only
-
-    stored = [parse_reference(known).familiar for known in parts.images.names()]
-    try:
-        name = parse_reference(name).familiar
-    except InvalidReferenceError:
-        return None
-    return next(iter(get_close_matches(name, stored, n=1)), None)

@@ -13,16 +13,11 @@ from typing import BinaryIO
 import pytest
 
 from builder.commands.bootstrap import BootstrapRequest, bootstrap
-from builder.commands.images import (
-    ImageInUseError,
-    history,
-    list_images,
-    remove_image,
-    tag,
-)
+from builder.commands.images import history, list_images, tag
 from builder.commands.import_image import ImportRequest, import_image
 from builder.commands.inspect import inspect
 from builder.commands.load import load
+from builder.commands.rmi import ImageInUseError, remove_image
 from builder.commands.save import SaveRequest, save
 from builder.errors import UnknownImageError, UnsupportedError, UsageError
 from builder.image.errors import InvalidReferenceError

@@ -24,7 +24,8 @@ from builder.worker.image_archive import ArchiveSource
 from builder.worker.image_layers import restore_layers
 from builder.worker.image_layout import images_in_source, parse_layout_reference
 from builder.worker.image_source import DirectorySource
-from builder.worker.image_step import StoreResolver, find_image, keep_image, load_layout_image
+from builder.worker.image_step import StoreResolver, keep_image, load_layout_image
+from builder.worker.stored_images import find_image
 from cache.descriptor import chain_id, chain_ids
 from cache.errors import CorruptContentError, NotFoundError
 from support.images import Entry, directory, layer_tar, symlink, write_layout

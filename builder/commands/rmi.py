@@ -1,0 +1,81 @@
+"""Remove images, or names of images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from builder.engine import Engine
+from builder.image.model import StoredImage
+from builder.image.reference import parse_reference
+from builder.runtime.container import ContainerReport
+from builder.runtime.containers import Containers
+from builder.worker.stored_images import find_image
+from cache.digest import Digest
+from cache.errors import PybuildError
+
+
+class ImageInUseError(PybuildError):
+    """A container needs the image, or other names do."""
+
+    code: ClassVar[str] = "image-in-use"
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What removing an image took away."""
+
+    untagged: tuple[str, ...]  # normal forms
+    deleted: Digest | None
+
+
+def remove_image(engine: Engine, text: str, *, force: bool) -> Removed:
+    """Take the name away; the image too, if that was its last one or `text` is its id.
+
+    ImageInUseError where a container was made from it, unless `force`; and, for an id, where it
+    has names in several repositories. A running container's image stays in any case.
+    """
+    image = find_image(engine, text)
+    name = _name_meant(image, text)
+    if name is not None and len(image.names) > 1:
+        engine.images.untag(name)
+        return Removed((name,), None)
+    _check_names(image, by_name=name is not None, force=force)
+    _check_containers(engine, image, text, force=force)
+    engine.images.remove(image.image_id)
+    return Removed(image.names, image.image_id)
+
+
+def _name_meant(image: StoredImage, text: str) -> str | None:
+    """The image's name that `text` is; None where it is the id or its beginning."""
+    if image.image_id.removeprefix("sha256:").startswith(text.removeprefix("sha256:")):
+        return None
+    return parse_reference(text).normal
+
+
+def _check_names(image: StoredImage, *, by_name: bool, force: bool) -> None:
+    repositories = {parse_reference(name).repository for name in image.names}
+    if len(repositories) > 1 and not by_name and not force:
+        raise ImageInUseError(
+            f"the image {image.image_id[7:19]} has several names: "
+            + ", ".join(parse_reference(name).familiar for name in image.names),
+            hint="remove it by name, or all of them with -f",
+        )
+
+
+def _check_containers(engine: Engine, image: StoredImage, text: str, *, force: bool) -> None:
+    for report in _users(engine, image.image_id):
+        is_running = report.status == "running"
+        if is_running or not force:
+            state = "running" if is_running else "stopped"
+            raise ImageInUseError(
+                f"the {state} container {report.container.name} was made from {text}",
+                hint=f"remove the container first: pybuild rm {report.container.name}"
+                if is_running
+                else "remove the container first, or use -f",
+            )
+
+
+def _users(engine: Engine, image_id: Digest) -> list[ContainerReport]:
+    reports = Containers(engine.state, engine.database, engine.now).reports()
+    return [report for report in reports if report.container.image_id == image_id]

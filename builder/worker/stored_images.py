@@ -1,0 +1,58 @@
+"""Images that the store has, by the names that users give them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from builder.errors import UnknownImageError
+from builder.events import Emit
+from builder.image.errors import InvalidReferenceError
+from builder.image.imagestore import ImageStore
+from builder.image.model import StoredImage
+from builder.image.reference import parse_reference
+from cache.content.api import ContentStore
+from cache.snapshot.api import Snapshotter
+from cache.statedir import StateDir
+
+
+class StoreParts(Protocol):
+    """The parts of the store that images are kept in; an Engine has them."""
+
+    @property
+    def state(self) -> StateDir: ...
+    @property
+    def content(self) -> ContentStore: ...
+    @property
+    def snapshots(self) -> Snapshotter: ...
+    @property
+    def images(self) -> ImageStore: ...
+    @property
+    def emit(self) -> Emit: ...
+
+
+def find_image(parts: StoreParts, name: str) -> StoredImage:
+    """The stored image that `name` means; UnknownImageError says how to get one."""
+    image = parts.images.find(name)
+    if image is None:
+        raise UnknownImageError(f'the store has no image "{name}"', hint=_hint(parts, name))
+    return image
+
+
+def _hint(parts: StoreParts, name: str) -> str:
+    near = _nearest(parts, name)
+    ways = (
+        "this version pulls from no registry; `pybuild load`, `import` and `bootstrap` make images,"
+        f" and so does --build-context {name}=oci-layout://DIR"
+    )
+    return f'did you mean "{near}"? Else: {ways}' if near else ways
+
+
+def _nearest(parts: StoreParts, name: str) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - for a failing command only
+
+    stored = [parse_reference(known).familiar for known in parts.images.names()]
+    try:
+        name = parse_reference(name).familiar
+    except InvalidReferenceError:
+        return None
+    return next(iter(get_close_matches(name, stored, n=1)), None)
