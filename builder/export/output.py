@@ -35,6 +35,7 @@ def open_output(dest: str) -> Generator[BinaryIO, None, None]:
         with open(dest, "wb") as file:
             yield file
         return
+    dest = os.path.realpath(dest)  # a link stays one: /dev/stdout is one, too
     aside = aside_path(dest)
     # not fsynced: losing power, a user loses an archive that another command makes again
     with open(aside, "xb") as file:

@@ -33,6 +33,15 @@ def test_a_device_is_written_to_as_it_is():
     assert not os.path.isfile("/dev/null")
 
 
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "real.tar").write_bytes(b"before")
+    (tmp_path / "link.tar").symlink_to("real.tar")
+    with open_output(str(tmp_path / "link.tar")) as file:
+        file.write(b"after")
+    assert (tmp_path / "link.tar").is_symlink()
+    assert (tmp_path / "real.tar").read_bytes() == b"after"
+
+
 def test_a_directory_is_refused(tmp_path):
     with pytest.raises(ExportError, match="is a directory"), open_output(str(tmp_path)):
         pass
