@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Generator
@@ -256,7 +257,8 @@ def _located(span: Span | None) -> Generator[None]:
     except PackError as error:
         raise StepFailedError(error.message, span=span, hint=error.hint) from error
     except OSError as error:
-        where = f'"{error.filename}": ' if error.filename is not None else ""
+        name: object = error.filename
+        where = f'"{os.fsdecode(name)}": ' if isinstance(name, str | bytes) else ""
         raise StepFailedError(f"{where}{error.strerror}", span=span) from error
     except RecursionError as error:
         raise StepFailedError("the directories are nested too deep", span=span) from error

@@ -84,7 +84,8 @@ class Copying:
         active = self.prepare()
         layer = step.run(op, str(self.image), trees, active, None)
         upper = Path(active.upperdir)
-        assert layer == pack(str(upper), userxattr=os.geteuid() != 0)
+        if os.geteuid() == 0:  # else files that are to be root's can't be
+            assert layer == pack(str(upper), userxattr=False)
         return Copied(upper, layer)
 
     def prepare(self) -> ActiveSnapshot:

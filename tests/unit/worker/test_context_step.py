@@ -54,6 +54,7 @@ def test_a_dockerfile_is_no_archive(content):
 
 def test_a_damaged_context_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(UsageError, match=r"the context: .*(truncated|cut short)"), ExitStack() as stack:
+    damaged = pytest.raises(UsageError, match=r"the context: .*(truncated|cut short)")
+    with damaged, ExitStack() as stack:
         extract_context(io.BytesIO(context_tar()[:1100]), stack)
     assert os.listdir(tmp_path) == []
