@@ -11,7 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, NoReturn, TypeVar, cast, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast, dataclass_transform, overload
+
+if TYPE_CHECKING:
+    from dataclasses import replace  # so that changes are checked against the fields
+else:
+
+    def replace(value: _T, /, **changes: object) -> _T:
+        """As `dataclasses.replace`, without importing `dataclasses`."""
+        kept = {name: getattr(value, name) for name in value.__slots__}
+        return value.__class__(**{**kept, **changes})
+
+
+__all__ = ["field", "record", "replace"]
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from builder.frontend.goformat import (
     duration_text,
     plain_list,
@@ -33,6 +31,7 @@ from builder.frontend.problems import WordProblemError
 from builder.frontend.signals import check_signal
 from builder.frontend.stagestate import StageState
 from builder.image.model import Healthcheck as HealthcheckConfig
+from cache.record import replace
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from builder.errors import SourceError
 from builder.frontend.arguments import global_values
@@ -16,6 +15,7 @@ from builder.frontend.predefined import CHECK
 from builder.frontend.stages import Base, NeededStage
 from builder.frontend.stagestate import Planning
 from builder.image.model import Platform
+from cache.record import replace
 
 
 def lint_facts(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from builder.errors import UnsupportedError
 from builder.frontend.goformat import quoted, truth
 from builder.frontend.problems import WordProblemError
-from cache.record import record
+from cache.record import record, replace
 
 _SCP = r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.-]+:."
 _GIT_SCHEMES = ("git://", "ssh://", "git+ssh://")

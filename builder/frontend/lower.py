@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import assert_never
 
 from builder.frontend.arguments import given_args, global_values, unused_args
@@ -37,6 +36,7 @@ from builder.graph.model import CopyOp, CopySource
 from builder.graph.order import pruned
 from builder.image.model import ContainerConfig, Platform
 from builder.location import SourceFile
+from cache.record import replace
 
 _NUMBERED = (Run, Copy, Add, Workdir)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeVar
 
 from builder.errors import SyntaxProblemError, UnsupportedError
@@ -15,6 +14,7 @@ from builder.frontend.problems import did_you_mean, word_span
 from builder.frontend.runmounts import MountInputs
 from builder.frontend.stagestate import StageState
 from builder.graph.model import ExecOp, InlineFile, NetworkMode, SecurityMode, WorkdirOp
+from cache.record import replace
 
 _Mode = TypeVar("_Mode", NetworkMode, SecurityMode)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from builder.frontend.catalog import OutsideSource, Source
 from builder.frontend.expand import VariableUse, expand_word, expand_words, shown_text
@@ -19,7 +18,7 @@ from builder.frontend.predefined import NOT_IN_ENVIRONMENT, BuildSettings
 from builder.frontend.steps import GraphBuilder, StepNames
 from builder.graph.model import VertexId
 from builder.image.model import ContainerConfig, HistoryEntry, Platform
-from cache.record import field, record
+from cache.record import field, record, replace
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DEFAULT_SHELL = ("/bin/sh", "-c")

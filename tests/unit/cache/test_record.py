@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from cache.record import field, record
+from cache.record import field, record, replace
 
 
 @record
@@ -87,6 +87,15 @@ def test_the_functions_of_dataclasses_take_records():
     assert dataclasses.asdict(Point(1)) == {"x": 1, "y": 0, "tags": (), "note": ""}
     assert [one.name for one in dataclasses.fields(Point)] == ["x", "y", "tags", "note"]
     assert dataclasses.is_dataclass(Empty())
+
+
+def test_replace_makes_a_changed_value():
+    point = Point(1, 2, ("t",), note="n")
+    changed = replace(point, y=3)
+    assert (changed.x, changed.y, changed.tags, changed.note) == (1, 3, ("t",), "n")
+    assert point.y == 2
+    with pytest.raises(TypeError):
+        replace(point, z=1)
 
 
 def test_two_classes_made_alike_differ():
