@@ -10,17 +10,17 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from builder.kernel.paths import open_in_root
 from builder.sandbox.api import Credentials
 from builder.sandbox.errors import AccountError
+from cache.record import record
 
 MAX_ID = 2**31 - 1
 _MAX_FILE_BYTES = 1 << 20  # 20,000 accounts; a larger file is no account file
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PasswdEntry:
     """A line of /etc/passwd."""
 
@@ -30,7 +30,7 @@ class PasswdEntry:
     home: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GroupEntry:
     """A line of /etc/group."""
 
@@ -39,7 +39,7 @@ class GroupEntry:
     members: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Account:
     """Whom a process runs as."""
 

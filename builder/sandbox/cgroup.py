@@ -10,16 +10,16 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 
 from builder.errors import IsolationError
+from cache.record import record
 
 _PREFIX = "pybuild-"  # not a directory for all: it could not be removed while one is dying
 _TIMEOUT_S = 10.0
 _POLL_S = 0.002
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hierarchy:
     """A mounted tree of control groups."""
 
@@ -28,7 +28,7 @@ class Hierarchy:
     unified: bool  # version 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ControlGroup:
     """A group of pybuild's."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import ExitStack
-from dataclasses import replace
 
 from builder.errors import IsolationError
 from builder.sandbox import cgroup, requests, seccomp
@@ -46,9 +45,10 @@ class NamespaceExecutor:
         with ExitStack() as stack:
             descriptors = stack.enter_context(requests.Descriptors())
             request = requests.request_of(
-                self._with_home(spec),
+                spec,
                 stdio,
                 descriptors,
+                env=self._env_with_home(spec),
                 seccomp_fd=self._open_filter(spec, stack),
                 cgroup_fds=self._open_group(spec, stack),
                 rootless=self._rootless,
@@ -72,15 +72,15 @@ class NamespaceExecutor:
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
 
-    def _with_home(self, spec: ProcessSpec) -> ProcessSpec:
+    def _env_with_home(self, spec: ProcessSpec) -> tuple[str, ...]:
         if requests.has_home(spec.env):
-            return spec
+            return spec.env
         root_fd = os.open(spec.rootfs_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             home = home_of(root_fd, spec.credentials.uid)
         finally:
             os.close(root_fd)
-        return replace(spec, env=(*spec.env, f"HOME={home}"))
+        return (*spec.env, f"HOME={home}")
 
     def _open_filter(self, spec: ProcessSpec, stack: ExitStack) -> int | None:
         if spec.privileged or spec.seccomp == "unconfined":

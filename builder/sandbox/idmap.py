@@ -10,12 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from dataclasses import dataclass
 
 from builder.errors import IsolationError
 from builder.kernel import mount, namespaces
 from builder.kernel.capabilities import CAP_SYS_ADMIN, get_sets
 from builder.sandbox.subids import IdRange, subordinate_ranges
+from cache.record import record
 
 _MAX_NAMESPACES = "/proc/sys/user/max_user_namespaces"
 _APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
@@ -26,7 +26,7 @@ _NO_SUBIDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IdMapping:
     """Which ids the command has. A range is (id inside, id outside, count)."""
 

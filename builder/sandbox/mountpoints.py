@@ -13,20 +13,20 @@ import os
 import stat
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 
 from builder.errors import IsolationError
 from builder.kernel.paths import open_beneath, open_in_root
 from builder.kernel.xattrs import read_all
 from builder.sandbox.hostfiles import HOSTNAME, HOSTS, RESOLV_CONF
 from builder.sandbox.rootfs import mounted
+from cache.record import record
 from cache.snapshot.api import Mount
 
 _MAX_LINKS = 40  # the kernel's own limit
 _OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MountPoint:
     """What a mount of the sandbox needs to be there."""
 
@@ -92,7 +92,8 @@ def _make(path: str, *, is_directory: bool, dir_fd: int | None = None) -> None:
 def _over_stubs(mount: Mount, stub_dir: str) -> Mount:
     if not mount.lowerdirs and mount.workdir is None:  # a tree of its own: nothing to lay it over
         return mount
-    return replace(mount, lowerdirs=(*mount.lowerdirs, stub_dir))
+    lowerdirs = (*mount.lowerdirs, stub_dir)
+    return Mount(lowerdirs, mount.upperdir, mount.workdir, userxattr=mount.userxattr)
 
 
 class _Traces:

@@ -60,6 +60,7 @@ def request_of(
     stdio: Stdio,
     descriptors: Descriptors,
     *,
+    env: tuple[str, ...],
     seccomp_fd: int | None,
     cgroup_fds: tuple[int, ...],
     rootless: bool,
@@ -68,7 +69,7 @@ def request_of(
     return Request(
         rootfs_dir=spec.rootfs_dir,
         args=spec.args,
-        env=spec.env,
+        env=env,
         cwd=spec.cwd,
         uid=spec.credentials.uid,
         gid=spec.credentials.gid,

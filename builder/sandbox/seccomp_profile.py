@@ -8,13 +8,14 @@ group allows fails with EPERM; `clone3` fails with ENOSYS, so that the C library
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+
+from cache.record import record
 
 Condition = tuple[int, str, int, int]
 """(argument's index, comparison of libseccomp, value, second value)."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RuleGroup:
     """System calls that get the same answer, and where the group applies."""
 
@@ -28,7 +29,7 @@ class RuleGroup:
     min_kernel: tuple[int, int] = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Architecture:
     """A machine, as uname(2) names it, and the others whose programs it runs too."""
 

@@ -56,6 +56,7 @@ def _spawn(server_fd: int) -> int:
             [sys.executable, "-I", "-S", "-E", "-c", program],
             environment,
             file_actions=actions,
+            setsid=True,  # an interrupt at the terminal is the command's to handle
         )
     finally:
         os.close(executable_fd)

@@ -208,6 +208,11 @@ def test_the_environment_is_what_was_given_and_a_home(sandbox: Sandbox):
     assert sorted(ran.lines) == ["A=2", "EMPTY=", "HOME=/root", "PATH=/bin"]
 
 
+def test_words_and_variables_may_be_any_bytes(sandbox: Sandbox):
+    ran = sandbox.shell("echo 'ü\udcff' $A", env=["PATH=/bin", "A=\udcfeö"])
+    assert ran.output.encode("latin-1") == "ü".encode() + b"\xff \xfe" + "ö".encode() + b"\n"
+
+
 def test_a_missing_working_directory_is_made(sandbox: Sandbox):
     assert sandbox.shell("pwd; stat -c %a .", cwd="/made/here").lines == ["/made/here", "755"]
 

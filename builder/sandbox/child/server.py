@@ -29,7 +29,6 @@ def main() -> None:
     """Serve until the executor is gone."""
     close_except({wire.CONTROL_FD})  # what the executor's own caller left open
     reset_signals()
-    os.setsid()  # an interrupt at the terminal is the executor's to handle
     os.umask(0o022)
     # all is imported: from here on nothing of a root filesystem's can be taken for a module
     sys.meta_path.clear()

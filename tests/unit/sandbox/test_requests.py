@@ -39,7 +39,7 @@ SPEC = ProcessSpec(
 def sent_and_received(spec: ProcessSpec, stdio: Stdio):
     descriptors = requests.Descriptors()
     request = requests.request_of(
-        spec, stdio, descriptors, seccomp_fd=50, cgroup_fds=(51, 52), rootless=True
+        spec, stdio, descriptors, env=("B=2",), seccomp_fd=50, cgroup_fds=(51, 52), rootless=True
     )
     received = tuple(fd + 1000 for fd in descriptors.fds)
     return decoded(encoded(request), received)
@@ -47,7 +47,8 @@ def sent_and_received(spec: ProcessSpec, stdio: Stdio):
 
 def test_a_request_arrives_as_it_was_sent_with_the_received_descriptors():
     request = sent_and_received(SPEC, Stdio(stdout=41, stderr=41))
-    assert (request.args, request.uid, request.groups) == (SPEC.args, 1, (3,))
+    assert (request.args, request.env) == (SPEC.args, ("B=2",))
+    assert (request.uid, request.groups) == (1, (3,))
     assert request.stdio_fds == (-1, 1041, 1041)
     assert (request.seccomp_fd, request.cgroup_fds) == (1050, (1051, 1052))
     assert request.new_network
