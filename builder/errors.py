@@ -78,7 +78,7 @@ class ProcessFailedError(StepFailedError):
 
 
 class IsolationError(PybuildError):
-    """The kernel or its settings deny what the sandbox needs; the hint says which and what to do."""
+    """The kernel or its settings deny what the sandbox needs; the hint says what to do."""
 
     code: ClassVar[str] = "isolation"
 

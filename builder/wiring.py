@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -37,7 +37,7 @@ def ignore(event: Event) -> None:
 @contextmanager
 def open_engine(
     settings: Settings, *, emit: Emit = ignore, mounts: bool = True
-) -> Iterator[Engine]:
+) -> Generator[Engine]:
     """The engine over the store; what it started or mounted is gone when the block ends.
 
     `mounts`: enter namespaces of this process's own, for mounts and, when not root, for the ids
@@ -127,7 +127,7 @@ def _mounted_view(engine: Engine) -> Callable[[ChainId], AbstractContextManager[
     from builder.sandbox.rootfs import mounted
 
     @contextmanager
-    def view(chain: ChainId) -> Iterator[str]:
+    def view(chain: ChainId) -> Generator[str]:
         at = engine.state.scratch("view")
         with mounted(engine.snapshots.view(chain), at, volatile=False):
             yield at

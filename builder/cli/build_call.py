@@ -53,6 +53,7 @@ def call_frontend(
         return EXIT_FAILED if planned.warnings else EXIT_DONE
     dockerfile = parse(source)
     target = find_target(dockerfile, options.target)
+    assert planned.facts is not None, "plan() tells them"
     outline = outline_of(dockerfile, planned.facts, target)
     text = render_outline_json(outline, source) if as_json else render_outline_text(outline)
     click.echo(text, nl=False)

@@ -15,7 +15,7 @@ OUTPUT_KINDS = ("oci", "docker", "tar", "local", "image")
 
 
 def fields_of(text: str, option: str) -> dict[str, str]:
-    """`a=1,"b=x,y"` as a dictionary: comma-separated, quoted as CSV; a bare word has the value ""."""
+    """`a=1,"b=x,y"` as a dictionary: commas between, quotes as in CSV; a bare word means ""."""
     try:
         row = next(csv.reader([text], strict=True))
     except (csv.Error, StopIteration) as error:
@@ -197,7 +197,7 @@ def ulimits_of(texts: Iterable[str]) -> tuple[tuple[str, int, int], ...]:
             numbers = (0, 0)
         if not equals or not name:
             raise UsageError(f'--ulimit "{text}" is wrong', hint="for example nofile=1024:4096")
-        limits.append((name.lower().removeprefix("rlimit_"), *numbers))
+        limits.append((name.lower().removeprefix("rlimit_"), numbers[0], numbers[1]))
     return tuple(limits)
 
 

@@ -1,4 +1,4 @@
-"""Errors as people read them, on stderr: what, where, what to do. The only place that prints them."""
+"""Errors as people read them, on stderr: where, what, what to do. Printed nowhere else."""
 
 from __future__ import annotations
 

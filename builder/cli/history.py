@@ -52,8 +52,8 @@ def _text(lines: tuple[HistoryLine, ...], arguments: Arguments) -> str:
     if arguments["quiet"]:
         return "".join(f"{row['ID']}\n" for row in rows)
     if arguments["template"]:
-        from builder.cli.gotemplate import format_rows  # noqa: PLC0415 - if asked for
-        from builder.cli.gotemplate_values import Fields  # noqa: PLC0415
+        from builder.cli.gotemplate import format_rows
+        from builder.cli.gotemplate_values import Fields
 
         return format_rows(arguments["template"], map(Fields, rows), Fields(_HEADINGS))
     created = "CreatedSince" if arguments["human"] else "CreatedAt"

@@ -61,8 +61,8 @@ def _text(listed: tuple[ListedImage, ...], arguments: Arguments) -> str:
         return "".join(f"{one}\n" for one in ids)
     rows = [_fields(line, now, truncate=truncate) for line in listed]
     if arguments["template"]:
-        from builder.cli.gotemplate import format_rows  # noqa: PLC0415 - if asked for
-        from builder.cli.gotemplate_values import Fields  # noqa: PLC0415
+        from builder.cli.gotemplate import format_rows
+        from builder.cli.gotemplate_values import Fields
 
         return format_rows(arguments["template"], map(Fields, rows), Fields(_HEADINGS))
     columns = _columns(with_digests=arguments["digests"])

@@ -45,7 +45,7 @@ def command(names: tuple[str, ...], template: str, kind: str) -> int:
 def _text(documents: list[JsonDict], template: str) -> str:
     if not template:
         return json.dumps(documents, indent=4, ensure_ascii=False) + "\n"
-    from builder.cli.gotemplate import format_value  # noqa: PLC0415 - if asked for
-    from builder.cli.gotemplate_values import fields_of  # noqa: PLC0415
+    from builder.cli.gotemplate import format_value
+    from builder.cli.gotemplate_values import fields_of
 
     return "".join(format_value(template, fields_of(document, MAPS)) for document in documents)

@@ -60,7 +60,7 @@ def command(**arguments: Unpack[Arguments]) -> None:
 def _text(reports: tuple[ContainerReport, ...], arguments: Arguments) -> str:
     truncate = not arguments["no_trunc"]
     if arguments["template"]:
-        from builder.cli.ps_format import formatted  # noqa: PLC0415 - most calls have no template
+        from builder.cli.ps_format import formatted
 
         return formatted(reports, arguments["template"], truncate=truncate)
     if arguments["quiet"]:

@@ -111,8 +111,10 @@ def _layers(engine: Engine, solved: Result) -> tuple[tuple[int, ...], tuple[int,
 
 
 def image_config(planned: Plan, solved: Result, times: tuple[int, ...]) -> ImageConfig:
-    """The image's config. Its times are those of its layers, so that a build that found
-    everything in the cache gives the same image again.
+    """The image's config.
+
+    Its times are those of its layers, so that a build that found everything in the cache gives
+    the same image again.
     """
     own = sum(not entry.empty_layer for entry in planned.history)
     base_times = [seconds_of(entry.created) or 0.0 for entry in planned.base_history]

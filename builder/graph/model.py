@@ -94,7 +94,7 @@ class TmpfsMount:
 
 @record
 class SecretMount:
-    """RUN --mount=type=secret: a file, a variable, or both; the value is never part of the graph."""
+    """RUN --mount=type=secret: a file, a variable, or both; the graph never has the value."""
 
     secret_id: str
     target: str  # "" where only `env_name` is wanted
@@ -162,7 +162,7 @@ class CopySource:
 
 @record
 class CopyOp:
-    """COPY and ADD. Input 0 is the root filesystem written to; the others are what is copied from."""
+    """COPY and ADD. Input 0 is the root filesystem written to, the others are copied from."""
 
     sources: tuple[CopySource, ...]
     inline_files: tuple[InlineFile, ...]  # heredocs, after the sources

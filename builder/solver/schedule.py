@@ -62,7 +62,7 @@ class Schedule:
         return self._running
 
     def start(self) -> Vertex | None:
-        """The first step of the file that can be done, now counted as running; None where none can."""
+        """The file's first step that can be done, now counted as running; None where none can."""
         if not self._ready:
             return None
         self._running += 1

@@ -7,9 +7,10 @@ CONTEXT   a directory | a tar archive | - (a tar archive or a Dockerfile on stdi
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from builder.errors import UsageError
@@ -22,6 +23,8 @@ MAIN_CONTEXT = "context"
 IMAGE_SCHEMES = ("oci-layout://", "docker-image://")
 REMOTE_SCHEMES = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 MAX_DOCKERFILE_BYTES = 16 << 20
+ARCHIVE_START_BYTES = 65536
+"""What of stdin is looked at to tell an archive from a Dockerfile: what a pipe holds."""
 
 
 @record
@@ -45,7 +48,7 @@ class BuildContexts:
 @contextmanager
 def open_contexts(
     context: str, *, file: str | None, named: Mapping[str, str]
-) -> Iterator[BuildContexts]:
+) -> Generator[BuildContexts]:
     """Open all of them; what was unpacked or downloaded for it goes when the block ends."""
     with ExitStack() as stack:
         if context == "-" and file == "-":
@@ -98,11 +101,11 @@ def _from_stdin(stack: ExitStack) -> tuple[str, bytes | None]:
     """A tar archive's directory; or an empty directory and the Dockerfile's text."""
     from builder.worker.context_step import extract_context, is_archive
 
-    stdin = sys.stdin.buffer
-    start = stdin.peek(1)
+    stdin = io.BufferedReader(io.FileIO(sys.stdin.fileno(), closefd=False), ARCHIVE_START_BYTES)
+    start = stdin.peek(ARCHIVE_START_BYTES)
     if not start:
         raise UsageError("stdin is empty", hint="pipe a Dockerfile or a tar archive into pybuild -")
-    if is_archive(stdin.peek(512)):
+    if is_archive(start[:ARCHIVE_START_BYTES]):
         return extract_context(stdin, stack), None
     return _temporary_dir(stack), stdin.read(MAX_DOCKERFILE_BYTES + 1)
 
@@ -167,4 +170,4 @@ def _ignore_at(path: str) -> IgnoreMatcher | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     matcher = read_ignore_file(SourceFile(os.path.basename(path), text))
-    return matcher if matcher else None
+    return matcher or None

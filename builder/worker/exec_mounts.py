@@ -1,4 +1,4 @@
-"""What RUN --mount asks for, made ready: entries for the sandbox, and what is to be undone after."""
+"""What RUN --mount asks for, made ready: entries for the sandbox, and what to undo after."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import stat
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Self
 
 from builder.errors import StepFailedError
 from builder.graph.model import (
@@ -65,7 +66,7 @@ class MountMaker:
         self.entries: list[MountEntry] = []
         self.env: dict[str, str] = {}
 
-    def __enter__(self) -> MountMaker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -34,12 +34,12 @@ from builder.sandbox.hostfiles import write_host_files
 from builder.sandbox.mountpoints import BASE_POINTS, MountPoint, mounted_with_points
 from builder.solver.api import Result
 from builder.worker.exec_mounts import MountMaker
+from builder.worker.parts import StepParts
 from builder.worker.source_tree import SourceTree
 from cache.descriptor import EMPTY_CHAIN
 from cache.snapshot.api import ActiveSnapshot, Mount
 
 if TYPE_CHECKING:  # names only: local imports this module when a RUN must run
-    from builder.engine import Engine
     from builder.worker.copy_step import CopyStep
     from builder.worker.local import StepInputs
 
@@ -54,13 +54,13 @@ class ExecStep:
 
     def __init__(
         self,
-        engine: Engine,
+        parts: StepParts,
         inputs: StepInputs,
         copy: CopyStep,
         tree_of: Callable[[Result], SourceTree],
         cancelled: threading.Event,
     ) -> None:
-        self._engine = engine
+        self._parts = parts
         self._inputs = inputs
         self._copy = copy
         self._tree_of = tree_of
@@ -79,7 +79,7 @@ class ExecStep:
     ) -> None:
         """Run the process to its end, writing into `active`; ProcessFailedError where it fails."""
         with ExitStack() as stack:
-            mounts = stack.enter_context(self._mounts(vertex, operation, inputs))
+            mounts = stack.enter_context(self._mounts(vertex, inputs))
             mounts.make(operation)
             entries = (*self._host_files(operation, stack), *mounts.entries)
             rootfs_dir = stack.enter_context(
@@ -94,10 +94,10 @@ class ExecStep:
             spec = _spec(operation, rootfs_dir, entries, mounts.env, vertex.span)
             self._to_its_end(spec, vertex)
 
-    def _mounts(self, vertex: Vertex, operation: ExecOp, inputs: tuple[Result, ...]) -> MountMaker:
+    def _mounts(self, vertex: Vertex, inputs: tuple[Result, ...]) -> MountMaker:
         trees = {index: self._tree_of(item) for index, item in enumerate(inputs) if index}
         return MountMaker(
-            self._engine.state,
+            self._parts.state,
             trees=trees,
             secrets=self._inputs.secrets,
             agents=self._inputs.ssh,
@@ -112,7 +112,7 @@ class ExecStep:
         self._copy.run(operation, None, (None, tree), active, span)
 
     def _scratch(self, what: str, stack: ExitStack) -> str:
-        directory = self._engine.state.scratch(what)
+        directory = self._parts.state.scratch(what)
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         return directory
 
@@ -149,7 +149,7 @@ class ExecStep:
 
     def _start(self, spec: ProcessSpec, stdio: Stdio, span: Span | None) -> Process:
         try:
-            process = self._engine.executor().start(spec, stdio)
+            process = self._parts.executor().start(spec, stdio)
         except (ProgramNotFoundError, ProgramNotExecutableError) as error:
             raise ProcessFailedError(
                 f'process "{" ".join(spec.args)}" did not start: {error.message}',
@@ -169,7 +169,7 @@ class ExecStep:
         tail = _Tail()
         while output := os.read(read_fd, READ_BYTES):
             tail.add(output)
-            self._engine.emit(StepOutput(vertex.id, output))
+            self._parts.emit(StepOutput(vertex.id, output))
         return tail.lines()
 
 

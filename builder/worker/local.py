@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from builder.events import StepProgress
 from builder.graph.model import (
@@ -24,6 +24,7 @@ from builder.layer.pack import pack
 from builder.solver.api import Result
 from builder.worker.contexts import BuildContexts
 from builder.worker.copy_step import CopyStep
+from builder.worker.parts import StepParts
 from builder.worker.source_tree import SourceTree
 from builder.worker.views import Views
 from cache.descriptor import Layer
@@ -33,7 +34,6 @@ from cache.record import field, record
 from cache.snapshot.api import ActiveSnapshot
 
 if TYPE_CHECKING:  # a build that runs nothing imports no sandbox
-    from builder.engine import Engine
     from builder.worker.exec_step import ExecStep
     from cache.leases import Lease
 
@@ -48,23 +48,23 @@ class StepInputs:
 
 
 class LocalWorker:
-    """A `Worker` over an engine's store. A `with` block: nothing of it is left when it ends."""
+    """A `Worker` over an parts's store. A `with` block: nothing of it is left when it ends."""
 
-    def __init__(self, engine: Engine, lease: Lease, inputs: StepInputs) -> None:
-        self._engine = engine
+    def __init__(self, parts: StepParts, lease: Lease, inputs: StepInputs) -> None:
+        self._parts = parts
         self._lease = lease
         self._inputs = inputs
         self._stack = ExitStack()
-        self._views = self._stack.enter_context(Views(engine.state, engine.snapshots))
+        self._views = self._stack.enter_context(Views(parts.state, parts.snapshots))
         self._copy = CopyStep(
-            engine.state, FileDigests(engine.database), userxattr=engine.settings.rootless
+            parts.state, FileDigests(parts.database), userxattr=parts.settings.rootless
         )
         self._fetched: dict[str, SourceTree] = {}
         self._cancelled = threading.Event()
         self._exec: ExecStep | None = None
         self._guard = threading.Lock()
 
-    def __enter__(self) -> LocalWorker:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,11 +117,11 @@ class LocalWorker:
         if not result.diff_ids:
             return True
         self._lease.add("chain", result.chain)
-        return self._engine.snapshots.info(result.chain) is not None
+        return self._parts.snapshots.info(result.chain) is not None
 
     def restack(self, base: Result, diff_id: Digest) -> Result | None:
         """As `Worker.restack`."""
-        info = self._engine.snapshots.stack(base.chain, diff_id)
+        info = self._parts.snapshots.stack(base.chain, diff_id)
         if info is None:
             return None
         self._lease.add("chain", info.chain_id)
@@ -151,14 +151,14 @@ class LocalWorker:
     def _layer(self, vertex: Vertex, inputs: tuple[Result, ...]) -> Result:
         """A step that makes a layer: write it aside, pack it, keep it."""
         base = inputs[0]
-        active = self._engine.snapshots.prepare(base.chain)
+        active = self._parts.snapshots.prepare(base.chain)
         try:
             packed = self._write(vertex, inputs, active)
-            info = self._engine.snapshots.commit(
+            info = self._parts.snapshots.commit(
                 active, diff_id=packed.diff_id, size_bytes=packed.size_bytes
             )
         except BaseException:
-            self._engine.snapshots.discard(active)
+            self._parts.snapshots.discard(active)
             raise
         self._lease.add("chain", info.chain_id)
         return Result((*base.diff_ids, packed.diff_id))
@@ -174,7 +174,7 @@ class LocalWorker:
                 return self._copy.make_workdir(operation, view, active, vertex.span)
             case ExecOp() as operation:
                 self._exec_step().run(vertex, operation, inputs, active)
-                userxattr = self._engine.settings.rootless
+                userxattr = self._parts.settings.rootless
                 return pack(active.upperdir, None, userxattr=userxattr)
             case _:
                 raise AssertionError(vertex.operation)
@@ -185,7 +185,7 @@ class LocalWorker:
         with self._guard:
             if self._exec is None:
                 self._exec = ExecStep(
-                    self._engine, self._inputs, self._copy, self._tree, self._cancelled
+                    self._parts, self._inputs, self._copy, self._tree, self._cancelled
                 )
             return self._exec
 
@@ -193,14 +193,14 @@ class LocalWorker:
         from builder.worker.http_step import fetch_file
 
         def tell(done_bytes: int, total_bytes: int) -> None:
-            self._engine.emit(StepProgress(vertex.id, "downloading", done_bytes, total_bytes))
+            self._parts.emit(StepProgress(vertex.id, "downloading", done_bytes, total_bytes))
 
-        return self._keep(fetch_file(operation, self._engine.state, tell, vertex.span))
+        return self._keep(fetch_file(operation, self._parts.state, tell, vertex.span))
 
     def _fetch_git(self, operation: GitOp, vertex: Vertex) -> Result:
         from builder.worker.git_step import check_out
 
-        return self._keep(check_out(operation, self._engine.state, vertex.span))
+        return self._keep(check_out(operation, self._parts.state, vertex.span))
 
     def _keep(self, fetched: tuple[Digest, SourceTree]) -> Result:
         digest, tree = fetched

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from typing import Self
 
 from builder.sandbox.rootfs import mounted
 from cache.descriptor import ChainId
@@ -24,7 +25,7 @@ class Views:
         self._stack = ExitStack()
         self._dirs: dict[ChainId, str] = {}
 
-    def __enter__(self) -> Views:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -59,12 +59,16 @@ class PlainRenderer:
                 return self._output(vertex, output)
             case StepProgress():
                 return self._progress(event)
-            case StepFinished(vertex=vertex, seconds=seconds):
-                return [*self._rest(vertex), f"#{self._number(vertex)} DONE {seconds:.1f}s"]
-            case StepFailed(vertex=vertex, message=message):
-                return [*self._rest(vertex), f"#{self._number(vertex)} ERROR: {message}"]
+            case StepFinished() | StepFailed():
+                return self._end(event)
             case Warned():
                 return warning_lines(event)
+
+    def _end(self, event: StepFinished | StepFailed) -> list[str]:
+        how = f"DONE {event.seconds:.1f}s"
+        if isinstance(event, StepFailed):
+            how = f"ERROR: {event.message}"
+        return [*self._rest(event.vertex), f"#{self._number(event.vertex)} {how}"]
 
     def _number(self, vertex: str) -> int:
         return self._numbers.setdefault(vertex, len(self._numbers) + 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Never, TextIO
 
 from tqdm import tqdm
 
@@ -33,12 +33,12 @@ MAX_LINES = 10
 class _Running:
     name: str
     started: float
-    bar: tqdm[None] | None
+    bar: tqdm[Never] | None
     last_line: str = ""
 
 
 class TtyRenderer:
-    """Draws on `stream`, which is a terminal; safe from several threads. `close` clears the lines."""
+    """Draws on `stream`, a terminal; safe from several threads. `close` clears the lines."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -81,11 +81,10 @@ class TtyRenderer:
             case Warned():
                 self._write("\n".join(warning_lines(event)))
 
-    def _line(self) -> tqdm[None] | None:
+    def _line(self) -> tqdm[Never] | None:
         if len(self._running) >= MAX_LINES:
             return None
-        line: tqdm[None] = tqdm(None, bar_format="{desc}", file=self._stream, leave=False, dynamic_ncols=True)
-        return line
+        return tqdm(bar_format="{desc}", file=self._stream, leave=False, dynamic_ncols=True)
 
     def _draw(self, step: _Running) -> None:
         if step.bar is not None:
