@@ -113,6 +113,15 @@ def sandbox_of(
     Without an overlay the image itself is the tree that is written to.
     """
     directory = Path(tempfile.mkdtemp(prefix="pybuild-sandbox-", dir=scratch_parent()))
+    try:
+        setup = _prepare(person, directory, change, layer, overlay=overlay) | {"points": points}
+        with _driven(person, directory, setup, around) as sandbox:
+            yield sandbox
+    finally:
+        subprocess.run(["rm", "-rf", directory], check=True)
+
+
+def _prepare(person: Person, directory: Path, change, layer, *, overlay: bool) -> dict:
     make_rootfs(directory / "lower")
     change(directory / "lower")
     for name in ("upper", "work", "second"):
@@ -121,13 +130,18 @@ def sandbox_of(
         layer(directory / "second")
     subprocess.run(["chown", "-hR", f"{person.uid}:{person.gid}", directory], check=True)
     lowerdirs = [directory / "second"] * bool(layer) + [directory / "lower"]
-    setup = {
+    return {
         "store": str(directory / "store"),
         "lowerdirs": list(map(str, lowerdirs)) if overlay else [],
         "upperdir": str(directory / ("upper" if overlay else "lower")),
         "workdir": str(directory / "work") if overlay else None,
-        "points": points,
     }
+
+
+@contextmanager
+def _driven(
+    person: Person, directory: Path, setup: dict, around: Sequence[str]
+) -> Iterator[Sandbox]:
     program = f"import sys; sys.path.append({str(packages())!r}); import sandbox_driver"
     with subprocess.Popen(
         [*around, *honest_prefix(person), interpreter(person), "-I", "-c", program],
@@ -146,7 +160,6 @@ def sandbox_of(
             yield sandbox
         finally:
             sandbox.finish()
-            subprocess.run(["rm", "-rf", directory], check=True)
 
 
 def honest_prefix(person: Person) -> list[str]:
