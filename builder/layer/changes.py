@@ -56,7 +56,8 @@ class _Comparison:
         """What to look at in a directory, last first; covered where nothing below shows through."""
         directory = os.path.join(self._upperdir, *parts)
         names = set(os.listdir(directory))
-        is_covered |= marks.opacity(directory, userxattr=self._userxattr) == "opaque"
+        if parts:  # overlayfs has no opaque root
+            is_covered |= marks.opacity(directory, userxattr=self._userxattr) == "opaque"
         if is_covered:
             names |= self._below.names(parts)
         ordered = sorted(names, key=os.fsencode, reverse=True)

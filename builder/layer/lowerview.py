@@ -32,7 +32,7 @@ class LowerView:
 
     def __init__(self, lowerdirs: Sequence[str], *, userxattr: bool) -> None:
         self._userxattr = userxattr
-        self._root = self._down_to_opaque(lowerdirs)
+        self._root = tuple(lowerdirs)  # overlayfs joins them all, opaque or not
         self._known: dict[Parts, tuple[str, ...]] = {}
 
     def shown(self, parts: Parts) -> Shown | None:

@@ -87,7 +87,7 @@ class _Walk:
         level = _Level(directory, prefix, iter(()), has_marked_whiteouts=False)
         self._levels.append(level)  # first of all: it closes the descriptor
         opacity = marks.opacity(directory, userxattr=self._userxattr)
-        if opacity == "opaque":
+        if opacity == "opaque" and name:  # overlayfs has no opaque root
             self._stream.add_opaque(name)
         level.has_marked_whiteouts = opacity == "marked"
         with os.scandir(directory) as entries:

@@ -70,7 +70,7 @@ class TarStream:
         self._add_marker(whiteout_name(name))
 
     def add_opaque(self, directory: bytes) -> None:
-        """Nothing of `directory` in the layers below shows through; b"" for the root."""
+        """Nothing of `directory` in the layers below shows through."""
         self._add_marker(opaque_marker(directory))
 
     def add_file(

@@ -162,7 +162,12 @@ class Upperdir:
 
     def make_opaque(self, parts: Parts) -> None:
         """Hide all that the layers below have in the directory `parts`."""
-        marks.make_opaque(self._enter(parts), userxattr=self._userxattr)
+        directory = self._enter(parts)
+        if not self._here:
+            for name in self._below.names(()):  # overlayfs has no opaque root
+                self.add_whiteout((name,))
+            return
+        marks.make_opaque(directory, userxattr=self._userxattr)
         self._opaque.add(self._here)
 
     def _enter(self, parts: Parts) -> int:

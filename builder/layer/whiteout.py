@@ -23,8 +23,8 @@ def whiteout_name(name: bytes) -> bytes:
 
 
 def opaque_marker(directory: bytes) -> bytes:
-    """The member that hides all that the layers below have in `directory`; b"" for the root."""
-    return (directory + b"/" if directory else b"") + _OPAQUE_MARKER.encode()
+    """The member that hides all that the layers below have in `directory`."""
+    return directory + b"/" + _OPAQUE_MARKER.encode()
 
 
 def is_reserved(name: bytes) -> bool:

@@ -2,8 +2,9 @@
 
 A whiteout hides one name of the layers below: a character device 0:0 or, since Linux 6.7, an empty
 file with the xattr overlay.whiteout in a directory that has overlay.opaque=x. An opaque directory
-hides all of them: overlay.opaque=y. The xattrs live in trusted.*, or in user.* where the overlay is
-mounted with userxattr, as it is in a user namespace.
+hides all of them: overlay.opaque=y; not so an upperdir's root, all layers' roots are joined. The
+xattrs live in trusted.*, or in user.* where the overlay is mounted with userxattr, as it is in a
+user namespace.
 """
 
 from __future__ import annotations

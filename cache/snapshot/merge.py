@@ -21,7 +21,7 @@ def merge_layers(layers: Sequence[str], target: str, *, userxattr: bool, hides_l
     Without `hides_lower` there is nothing below them, and whiteouts are left out.
     """
     merge = _Merge(userxattr=userxattr, hides_lower=hides_lower)
-    merge.add(_visible(layers, userxattr=userxattr), target)
+    merge.add(layers, target)
     merge.run()
 
 
@@ -97,14 +97,6 @@ class _Merge:
             path = os.path.join(target, entry.name)
             os.unlink(path)
             os.mknod(path, stat.S_IFCHR, 0)
-
-
-def _visible(sources: Sequence[str], *, userxattr: bool) -> Sequence[str]:
-    """Those of `sources`, uppermost first, that show: down to the first opaque one."""
-    for index, source in enumerate(sources):
-        if marks.opacity(source, userxattr=userxattr) == "opaque":
-            return sources[: index + 1]
-    return sources
 
 
 def _link(source: str, target: str) -> None:

@@ -144,6 +144,19 @@ def test_an_opaque_marker_makes_the_directory_opaque_before_and_after_its_member
     assert contents(upperdir) == {"a/": "opaque", "a/f": "1", "b/": "opaque", "b/f": "1"}
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_opaque_marker_at_the_root_hides_each_name_that_is_below(upperdir, lower, place):
+    (lower / "d").mkdir()
+    for name in ("gone", "changed", "d/gone"):
+        (lower / name).write_text("below")
+    members = [("changed", FILE, "new"), ("d/new", FILE, "new")]
+    members.insert(place, (".wh..wh..opq", FILE, ""))
+    apply(upperdir, *members, lowerdirs=[lower])
+    assert contents(upperdir) == {
+        "gone": None, "changed": "new", "d/": "opaque", "d/new": "new",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_a_whiteout_hides_nothing_of_its_own_layer(upperdir, order):
     file = [(".wh.f", FILE, ""), ("f", FILE, "new")]
