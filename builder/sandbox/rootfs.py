@@ -37,6 +37,7 @@ def mounted(mount: Mount, at: str, *, volatile: bool) -> Generator[str]:
 
 def attach(mount: Mount, at: str, *, volatile: bool) -> None:
     """Mount; the caller detaches. OSError as the kernel gives it."""
+    mount = distinct(mount)
     tree_dir = _single_tree(mount)
     if tree_dir is not None:
         _bind(tree_dir, at, readonly=mount.upperdir is None)
@@ -72,6 +73,16 @@ def overlay_options(mount: Mount, *, volatile: bool, relative_to: str = "") -> s
     return ",".join([*options, "index=off"])
 
 
+def distinct(mount: Mount) -> Mount:
+    """The same root filesystem with no lowerdir named twice, which the kernel refuses (ELOOP).
+
+    Equal layers share a tree, so that a stack may hold one twice. The lower one shows nothing: each
+    of its names is in the upper one, which also hides all that it hides.
+    """
+    lowerdirs = tuple(dict.fromkeys(mount.lowerdirs))
+    return Mount(lowerdirs, mount.upperdir, mount.workdir, userxattr=mount.userxattr)
+
+
 def denied(mount: Mount, error: OSError) -> IsolationError:
     """What to tell a user whose kernel does not mount this."""
     if error.errno == errno.ENODEV:
@@ -79,7 +90,9 @@ def denied(mount: Mount, error: OSError) -> IsolationError:
             "the kernel has no overlay file system", hint="load the module: modprobe overlay"
         )
     hint = "look at the kernel's log (dmesg) for a line that starts with overlayfs"
-    if error.errno in {errno.EPERM, errno.EACCES}:
+    if error.errno == errno.E2BIG or len(mount.lowerdirs) > _MAX_LOWERDIRS:
+        hint = f"an overlay has at most {_MAX_LOWERDIRS} layers: join some of the image's"
+    elif error.errno in {errno.EPERM, errno.EACCES}:
         hint = (
             "overlay mounts by ordinary users need Linux 5.11 or newer, and a container around "
             "this process that allows mount; --isolation=chroot works without mounts"
@@ -89,8 +102,6 @@ def denied(mount: Mount, error: OSError) -> IsolationError:
             "the store's file system may not carry an upperdir (overlay and NFS do not): set "
             "PYBUILD_ROOT to a directory on a local file system"
         )
-    elif error.errno == errno.E2BIG or len(mount.lowerdirs) > _MAX_LOWERDIRS:
-        hint = f"an overlay has at most {_MAX_LOWERDIRS} layers: join some of the image's"
     return IsolationError(f"the kernel does not mount the layers: {error.strerror}", hint=hint)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from builder.sandbox.rootfs import denied, overlay_options
+from builder.sandbox.rootfs import denied, distinct, overlay_options
 from cache.snapshot.api import Mount
 
 MOUNT = Mount(("/s/2/fs", "/s/1/fs"), "/t/a/upper", "/t/a/work")
@@ -43,6 +43,11 @@ def test_the_options_own_characters_are_escaped():
 def test_names_may_be_relative_to_save_room():
     options = overlay_options(MOUNT, volatile=False, relative_to="/s")
     assert options.startswith("lowerdir=2/fs:1/fs,upperdir=../t/a/upper,workdir=../t/a/work,")
+
+
+def test_a_layer_that_is_there_twice_counts_where_it_is_uppermost():
+    mount = Mount(("/c", "/a", "/b", "/a", "/c"), "/u", "/w", userxattr=True)
+    assert distinct(mount) == Mount(("/c", "/a", "/b"), "/u", "/w", userxattr=True)
 
 
 def test_a_denied_mount_says_what_to_do():
