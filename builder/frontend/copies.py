@@ -237,7 +237,7 @@ def _inline_file(state: StageState, instruction: Copy | Add, heredoc: Heredoc) -
         use = VariableUse()
         content = expand_document(content, state.values, use)
         state.note_undefined(use, instruction.origin)
-    return InlineFile(heredoc.name, content)
+    return InlineFile(heredoc.file_name, content)
 
 
 def _checked_mode(text: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 from builder.frontend.expand import expand_words, shell_words
 from builder.frontend.flags import split_command
+from builder.frontend.goformat import quoted
 from builder.frontend.jsonform import json_words
 from builder.frontend.problems import WordProblemError
 from cache.record import record
@@ -29,6 +30,15 @@ class Heredoc:
     def content(self) -> str:
         """The body without the tabs that <<- strips."""
         return re.sub(_LEADING_TABS, "", self.body) if self.strips_tabs else self.body
+
+    @property
+    def file_name(self) -> str:
+        """The name, where a file of that name is to be made of the document."""
+        if "/" in self.name or self.name in {".", ".."}:
+            raise WordProblemError(
+                f"invalid heredoc name {quoted(self.name)}: it cannot name a file", word=self.name
+            )
+        return self.name
 
     @property
     def summary(self) -> str:

@@ -406,7 +406,7 @@ def _check_shape(keyword: str, rest: str, escape: str) -> None:
     if keyword in {"ENV", "LABEL"}:
         split_pairs(rest, escape, keyword)
     elif keyword == "HEALTHCHECK":
-        json_words(rest.partition(" ")[2])
+        json_words(" ".join(rest.split(maxsplit=1)[1:]))
     elif keyword in {"ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"}:
         json_words(rest)
 

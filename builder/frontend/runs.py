@@ -73,7 +73,7 @@ def _command(run: Run) -> tuple[str, str, tuple[InlineFile, ...]]:
         return text + "".join(bodies), "", ()
     if not first.content.startswith("#!"):
         return first.content, first.summary, ()
-    script = InlineFile(f"{_SCRIPTS_DIR}/{first.name}", first.content, mode=0o755)
+    script = InlineFile(f"{_SCRIPTS_DIR}/{first.file_name}", first.content, mode=0o755)
     return script.name, first.summary, (script,)
 
 

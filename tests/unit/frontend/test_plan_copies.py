@@ -70,6 +70,12 @@ def test_inline_files_come_after_the_sources_and_are_expanded_unless_quoted():
     assert copy.inline_files == (InlineFile("A", "v 'v' $V\n"), InlineFile("B", "$V\n"))
 
 
+@pytest.mark.parametrize("instruction", ["COPY <<../x /d/\n../x", "RUN <<a/b\n#!/bin/sh\na/b"])
+def test_a_heredoc_that_becomes_a_file_is_no_path(instruction):
+    with pytest.raises(SyntaxProblemError, match="invalid heredoc name"):
+        plan_of(f"FROM base\n{instruction}\n")
+
+
 @pytest.mark.parametrize(
     "mode", ["0", "0644", "7777", "u+x", "+x", "go-w,u=rwx", "a=", "u+s,g+s", "o=g", "u=rX"]
 )
