@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from cache.database import Database
 from cache.descriptor import ChainId, chain_ids
 from cache.digest import Digest
 from cache.leases import Leases
+from cache.record import record
 from cache.snapshot import rows
 from cache.snapshot.rows import SnapshotRow
 from cache.statedir import StateDir
@@ -27,7 +27,7 @@ from cache.statedir import StateDir
 _YOUNG_BLOB_S = 600  # may be on its way to its first name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Roots:
     """What images and containers need, by content: only the caller can read those."""
 
@@ -35,7 +35,7 @@ class Roots:
     blobs: Collection[Digest] = ()  # configs, manifests
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Policy:
     """Which cache records stay: by default all whose result is there."""
 
@@ -43,7 +43,7 @@ class Policy:
     keep_bytes: int | None = None  # longest unused first, until their layers need no more
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RecordUse:
     """A cache record, as far as it matters here."""
 
@@ -52,7 +52,7 @@ class RecordUse:
     last_used: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Garbage:
     """What can go."""
 
@@ -60,7 +60,7 @@ class Garbage:
     records: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Swept:
     """What went."""
 
@@ -118,13 +118,13 @@ def garbage(
     kept |= _closed({ChainId(name) for name in leased}, by_chain)
     dropped: set[str] = set()
     cached_bytes = 0
-    for record in sorted(records, key=lambda record: (-record.last_used, record.key)):
-        chains = chain_ids(record.diff_ids)
+    for use in sorted(records, key=lambda use: (-use.last_used, use.key)):
+        chains = chain_ids(use.diff_ids)
         more = set(chains) - kept
         more_bytes = sum(by_chain[chain].size_bytes for chain in more if chain in by_chain)
         is_over = policy.keep_bytes is not None and cached_bytes + more_bytes > policy.keep_bytes
-        if record.last_used < policy.used_since or not by_chain.keys() >= set(chains) or is_over:
-            dropped.add(record.key)
+        if use.last_used < policy.used_since or not by_chain.keys() >= set(chains) or is_over:
+            dropped.add(use.key)
         else:
             kept |= more
             cached_bytes += more_bytes

@@ -7,14 +7,14 @@ count once.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from cache.content.local import blob_sizes
 from cache.database import Database
+from cache.record import record
 from cache.statedir import StateDir
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Usage:
     """Numbers and bytes of what the store holds."""
 

@@ -11,7 +11,6 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from builder.layer.compress import decompressed
 from builder.layer.errors import BadArchiveError
@@ -23,6 +22,7 @@ from builder.layer.whiteout import read_marker
 from cache.descriptor import Layer
 from cache.digest import HashingReader, Reader
 from cache.errors import StoreError
+from cache.record import record
 
 
 def apply_layer(
@@ -44,7 +44,7 @@ def apply_layer(
         raise _translated(error) from error
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unpacked:
     """What a blob turned out to be."""
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from builder.layer.lowerview import LowerView, Parts
+from cache.record import record
 from cache.snapshot import marks
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Change:
     """One path that is not as it was below."""
 

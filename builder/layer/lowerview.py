@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from cache.record import record
 from cache.snapshot import marks
 
 Parts = tuple[str, ...]
@@ -19,7 +19,7 @@ Parts = tuple[str, ...]
 _REMEMBERED = 4096  # directories; they come in tree order, so old ones are rarely asked for again
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shown:
     """The inode that shows at a path."""
 

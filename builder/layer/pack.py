@@ -11,7 +11,6 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -39,14 +38,16 @@ def pack(upperdir: str, target: Writer | None = None, *, userxattr: bool) -> Lay
         return stream.finish()
 
 
-@dataclass(slots=True)
 class _Level:
     """A directory that the walk is in."""
 
-    directory: int  # open
-    prefix: bytes  # of its members' names
-    entries: Iterator[tuple[bytes, os.DirEntry[str]]]
-    has_marked_whiteouts: bool
+    __slots__ = ("directory", "entries", "has_marked_whiteouts", "prefix")
+
+    def __init__(self, directory: int, name: bytes) -> None:
+        self.directory = directory  # open
+        self.prefix = name + b"/" if name else b""  # of its members' names
+        self.entries: Iterator[tuple[bytes, os.DirEntry[str]]] = iter(())
+        self.has_marked_whiteouts = False
 
 
 class _Walk:
@@ -83,8 +84,7 @@ class _Walk:
                 os.close(level.directory)
 
     def _enter(self, directory: int, name: bytes) -> None:
-        prefix = name + b"/" if name else b""
-        level = _Level(directory, prefix, iter(()), has_marked_whiteouts=False)
+        level = _Level(directory, name)
         self._levels.append(level)  # first of all: it closes the descriptor
         opacity = marks.opacity(directory, userxattr=self._userxattr)
         if opacity == "opaque" and name:  # overlayfs has no opaque root

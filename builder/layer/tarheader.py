@@ -6,9 +6,8 @@ sizes from 8 GiB, ids from 2^21, times before 1970, xattrs. Read are also GNU's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.layer.errors import BadArchiveError
+from cache.record import record
 
 BLOCK = 512
 END_OF_ARCHIVE = bytes(2 * BLOCK)
@@ -37,7 +36,7 @@ _NO_PREFIX = bytes(155 + 12)
 _PAX_NAME = b"././@PaxHeader"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Metadata:
     """What every member has. Times are whole seconds: all that ustar keeps."""
 

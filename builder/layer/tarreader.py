@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from builder.layer import tarsparse
@@ -29,6 +28,7 @@ from builder.layer.tarheader import (
 )
 from builder.layer.tarinput import TarInput
 from cache.digest import Reader, read_all
+from cache.record import record
 
 Kind = Literal["file", "directory", "symlink", "hardlink", "character", "block", "fifo"]
 
@@ -116,7 +116,7 @@ class MemberData:
         return data
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Member:
     """One member of an archive."""
 

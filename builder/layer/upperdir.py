@@ -12,7 +12,6 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +19,7 @@ from builder.layer.errors import BadArchiveError
 from builder.layer.lowerview import LowerView, Parts, Shown
 from builder.layer.tarreader import MemberData
 from builder.layer.xattrs import is_kept, read_xattrs, write_xattr
+from cache.record import record
 from cache.snapshot import marks
 from cache.statedir import remove_tree
 
@@ -30,7 +30,7 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attributes:
     """What any inode has."""
 
@@ -44,13 +44,15 @@ class Attributes:
 _NEW_DIRECTORY = Attributes(mode=0o755, uid=0, gid=0, mtime_ns=0)
 
 
-@dataclass(slots=True)
 class Losses:
     """What could not be kept since this user, or this file system, may not have it."""
 
-    devices: list[str] = field(default_factory=list[str])
-    owners: int = 0  # members whose owner has no id in this user namespace
-    xattrs: int = 0
+    __slots__ = ("devices", "owners", "xattrs")
+
+    def __init__(self) -> None:
+        self.devices: list[str] = []
+        self.owners = 0  # members whose owner has no id in this user namespace
+        self.xattrs = 0
 
 
 class Upperdir:

@@ -191,7 +191,9 @@ class OverlaySnapshotter:
         layers = [self._fs(row.tree) for row in stack]
         if len(layers) > MAX_LOWERDIRS:
             layers = self._merged(stack, layers)
-        return tuple(reversed(layers))
+        # equal layers share a tree, and the kernel refuses a directory that it is given twice; the
+        # lower one shows nothing
+        return tuple(dict.fromkeys(reversed(layers)))
 
     def _merged(self, stack: list[rows.SnapshotRow], layers: list[str]) -> list[str]:
         whole = len(stack) - len(stack) % MERGED_LAYERS

@@ -75,6 +75,15 @@ def test_a_deep_stack_is_mounted_over_few_directories_that_show_the_same(snapsho
     assert snapshots.prepare(infos[-1].chain_id).mount.lowerdirs == view.lowerdirs
 
 
+def test_a_tree_that_is_twice_in_a_stack_is_named_once(snapshots):
+    infos = [layer(snapshots, EMPTY_CHAIN, "a")]
+    for name in ("b", "a"):
+        infos.append(layer(snapshots, infos[-1].chain_id, name))
+    assert infos[2].diff_dir == infos[0].diff_dir
+    view = snapshots.view(infos[2].chain_id)
+    assert view.lowerdirs == (infos[2].diff_dir, infos[1].diff_dir)
+
+
 def test_merged_trees_are_made_once(snapshots, state):
     top = stack_of(snapshots, 40)[-1]
     first = snapshots.view(top.chain_id)
