@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from builder.engine import Engine
@@ -17,13 +16,14 @@ from builder.runtime.containers import Containers
 from builder.runtime.errors import InvalidOptionError
 from cache.descriptor import Layer, chain_id, chain_over
 from cache.errors import NotFoundError
+from cache.record import record
 
 if TYPE_CHECKING:
     from builder.runtime.container import Container
     from cache.leases import Lease
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CommitRequest:
     """All that a commit is asked for."""
 

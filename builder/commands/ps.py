@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.engine import Engine
 from builder.runtime.container import ContainerReport
 from builder.runtime.containers import Containers
@@ -12,9 +10,10 @@ from builder.runtime.filters import Filter, Lookups, asks_for_status, matching
 from builder.runtime.inspect import inspect_document
 from cache.descriptor import chain_id
 from cache.errors import NotFoundError
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PsRequest:
     """Which containers to list."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 
 from builder.engine import Engine
 from builder.errors import UnknownImageError
@@ -17,9 +16,10 @@ from builder.runtime.names import checked_name
 from builder.runtime.signals import queued_signals
 from builder.runtime.streams import Attachment, CallerStreams, attached
 from builder.runtime.terminal import require_terminal
+from cache.record import record, replace
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunRequest:
     """All that a run is asked for."""
 

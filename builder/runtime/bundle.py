@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
 
 from builder.image.model import ContainerConfig, StoredImage
 from builder.runtime.container import Container, HostConfig, Volume
@@ -18,11 +17,12 @@ from builder.sandbox.api import (
     Network,
     ProcessSpec,
 )
+from cache.record import field, record, replace
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunOptions:
     """What the command line of `run` says besides the image."""
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig
 from builder.runtime.container import Container
 from builder.runtime.control import paused
 from builder.runtime.treecopy import copy_tree
+from cache.record import replace
 
 if TYPE_CHECKING:
     from builder.runtime.paths import ContainerPaths

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from builder.image.model import ContainerConfig, Platform
 from cache.digest import Digest
+from cache.record import record
 
 Status = Literal["created", "running", "exited"]
 
@@ -21,7 +21,7 @@ EXIT_UNKNOWN = 255
 """The exit status of a container that ran when the machine went down."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Volume:
     """A directory or file from outside the root filesystem, seen at `target`."""
 
@@ -31,7 +31,7 @@ class Volume:
     readonly: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HostConfig:
     """How a container is tied to this machine: what an image never says."""
 
@@ -52,7 +52,7 @@ class HostConfig:
     shm_size_bytes: int = DEFAULT_SHM_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Container:
     """What a container was asked to be. Never changes; how it is doing stands in its state."""
 
@@ -92,7 +92,7 @@ class Container:
         return self.host.hostname or self.short_id
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContainerState:
     """How far a container has come, as last written down; times in seconds since the epoch."""
 
@@ -111,7 +111,7 @@ class ContainerState:
         return self.started_at > 0 and self.finished_at == 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContainerReport:
     """A container and what is true of it now."""
 

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
@@ -36,6 +35,7 @@ from builder.runtime.names import candidate_names
 from builder.runtime.paths import ContainerPaths
 from cache.digest import Digest
 from cache.errors import NotFoundError
+from cache.record import replace
 from cache.statedir import remove_tree, write_atomically
 
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from builder.errors import UsageError
 from builder.runtime.container import ContainerReport
+from cache.record import record
 
 _STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 _NAMES = (
@@ -15,7 +15,7 @@ _NAMES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Filter:
     """`NAME=VALUE`."""
 
@@ -23,7 +23,7 @@ class Filter:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lookups:
     """What the index knows and the containers themselves don't."""
 

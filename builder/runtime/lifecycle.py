@@ -7,7 +7,6 @@ import select
 import signal
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from builder.errors import EXIT_RUN_ENGINE
@@ -24,6 +23,7 @@ from builder.sandbox.accounts import lookup_user
 from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
 from builder.sandbox.hostfiles import write_host_files
 from cache.errors import PybuildError
+from cache.record import record, replace
 
 if TYPE_CHECKING:
     import socket
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _GIVING_UP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Runner:
     """What running a container takes of the engine and of the caller."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProcessIdentity:
     """Names one process among all that ever had its pid."""
 

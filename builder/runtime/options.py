@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from builder.errors import UnsupportedError
 from builder.runtime.container import Volume
 from builder.runtime.errors import InvalidOptionError
+from cache.record import record
 
 EnvEntry = tuple[str, str | None]
 """A variable; None takes it away from what the image sets."""
@@ -22,7 +22,7 @@ _RLIMIT_NAMES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SecurityOptions:
     """What `--security-opt` said."""
 

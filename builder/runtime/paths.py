@@ -15,10 +15,11 @@ containers/ID/
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ContainerPaths:
     """The paths below a container's directory."""
 

@@ -12,11 +12,11 @@ import select
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from builder.runtime.container import HostConfig
 from builder.runtime.terminal import WindowSize, raw_mode, set_window_size, window_size
 from builder.sandbox.api import Credentials, Stdio
+from cache.record import record
 
 _CHUNK_BYTES = 1 << 16
 _GONE = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET}
@@ -25,7 +25,7 @@ _GONE = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET}
 _DRAIN_STEP_S = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallerStreams:
     """The caller's descriptors."""
 

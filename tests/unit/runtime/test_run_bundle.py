@@ -89,7 +89,9 @@ def test_labels_are_added_to_the_images():
 
 
 def test_a_changed_variable_keeps_its_place_and_one_without_value_goes():
-    assert merged_env((("A", "1"), ("B", "2"), ("C", "3")), (("B", "x"), ("A", None), ("D", ""))) == (
+    assert merged_env(
+        (("A", "1"), ("B", "2"), ("C", "3")), (("B", "x"), ("A", None), ("D", ""))
+    ) == (
         ("B", "x"),
         ("C", "3"),
         ("D", ""),

@@ -58,7 +58,9 @@ def test_a_volume_is_a_source_a_target_and_flags(text, volume):
     assert options.parse_volume(text, working_dir="/here") == volume
 
 
-@pytest.mark.parametrize("text", ["/a:b", "b", ":/b", "/a:", "", "/a:/b:ro:x", "/a:/", "/a:/b:ro,rw"])
+@pytest.mark.parametrize(
+    "text", ["/a:b", "b", ":/b", "/a:", "", "/a:/b:ro:x", "/a:/", "/a:/b:ro,rw"]
+)
 def test_a_volume_that_makes_no_sense_is_refused(text):
     with pytest.raises((InvalidOptionError, UnsupportedError)):
         options.parse_volume(text, working_dir="/")
@@ -72,7 +74,14 @@ def test_what_volumes_cannot_do_yet_is_refused_by_name(text):
 
 @pytest.mark.parametrize(
     ("text", "size_bytes"),
-    [("64m", 64 << 20), ("1g", 1 << 30), ("4096", 4096), ("1.5k", 1536), ("2MB", 2 << 20), ("7b", 7)],
+    [
+        ("64m", 64 << 20),
+        ("1g", 1 << 30),
+        ("4096", 4096),
+        ("1.5k", 1536),
+        ("2MB", 2 << 20),
+        ("7b", 7),
+    ],
 )
 def test_a_size_is_a_number_and_a_unit(text, size_bytes):
     assert options.parse_size(text, option="--shm-size") == size_bytes
@@ -97,7 +106,9 @@ def test_a_limit_is_a_name_a_soft_and_a_hard_value(text, limit):
     assert options.parse_ulimit(text) == limit
 
 
-@pytest.mark.parametrize("text", ["nofile", "nofile=", "nofile=x", "files=1", "nofile=2:1", "nofile=-1:1"])
+@pytest.mark.parametrize(
+    "text", ["nofile", "nofile=", "nofile=x", "files=1", "nofile=2:1", "nofile=-1:1"]
+)
 def test_a_limit_that_makes_no_sense_is_refused(text):
     with pytest.raises(InvalidOptionError):
         options.parse_ulimit(text)
@@ -110,7 +121,9 @@ def test_security_options_are_read_in_both_spellings():
     assert options.parse_security_options(("no-new-privileges:false",)) == options.SecurityOptions()
 
 
-@pytest.mark.parametrize("text", ["seccomp=/my.json", "apparmor=x", "label=disable", "no-new-privileges:x"])
+@pytest.mark.parametrize(
+    "text", ["seccomp=/my.json", "apparmor=x", "label=disable", "no-new-privileges:x"]
+)
 def test_a_security_option_that_is_not_there_is_refused_by_name(text):
     with pytest.raises(UnsupportedError, match=text):
         options.parse_security_options((text,))
@@ -136,7 +149,9 @@ def test_an_extra_host_is_a_name_and_an_address(text, pair):
     assert options.parse_extra_host(text) == pair
 
 
-@pytest.mark.parametrize("text", ["db", "db:", ":1.2.3.4", "db:1.2.3.4\nx", "db:host", "a b:1.2.3.4"])
+@pytest.mark.parametrize(
+    "text", ["db", "db:", ":1.2.3.4", "db:1.2.3.4\nx", "db:host", "a b:1.2.3.4"]
+)
 def test_an_extra_host_that_would_make_another_line_is_refused(text):
     with pytest.raises(InvalidOptionError):
         options.parse_extra_host(text)
