@@ -16,11 +16,11 @@ from typing import Self
 
 from builder.layer.xattrs import read_xattrs
 from builder.worker.chmod import ModeOf
-from builder.worker.copy_file import READ, changed
+from builder.worker.copy_file import READ, WHOLE_BYTES, changed, read_whole
 from builder.worker.copy_select import Match
 from builder.worker.copy_walk import DIRECTORY, Entries, directory_fingerprint, fingerprint_of, walk
 from builder.worker.source_tree import failure_of, xattr_names
-from cache.filehash import FileDigest, FileDigests, digest_of_file
+from cache.filehash import FileDigest, FileDigests, digest_of_bytes, digest_of_file
 
 _CHUNK = 1 << 20
 
@@ -211,11 +211,14 @@ class _Files:
         """For the table; InputChangedError where the file is not the one of the walk."""
         file = self._open(path)
         try:
-            digest = digest_of_file(file)
+            if before.st_size > WHOLE_BYTES:
+                digest = digest_of_file(file)
+            else:
+                digest = digest_of_bytes(read_whole(file, before.st_size, path))
             after = os.fstat(file)
         finally:
             os.close(file)
-        if (after.st_ino, after.st_ctime_ns) != (before.st_ino, before.st_ctime_ns):
+        if after.st_ctime_ns != before.st_ctime_ns or after.st_ino != before.st_ino:
             raise changed(path)
         return digest
 

@@ -200,17 +200,22 @@ class TreeWriter:
         return Metadata(self._mode(status), uid, gid, mtime_ns // _SECOND_NS, xattrs)
 
     def _file(self, source: int, source_name: str, name: str, status: os.stat_result) -> None:
-        to = self._frames[-1].prefix + name
+        frame = self._frames[-1]
+        to = frame.prefix + name
         data_in = os.open(source_name, READ, dir_fd=source)
         try:
             names = xattr_names(data_in)
             xattrs = read_xattrs(data_in, names) if names else ()
             metadata = self._metadata(status, xattrs)
-            if self._take_over(name, status, metadata):
+            taken_over = self._take_over(name, status, metadata)
+            if status.st_size > WHOLE_BYTES:
+                self._large_file(data_in, name, status, metadata, taken_over=taken_over)
+            elif not taken_over or self._stream is not None:
+                data = read_whole(data_in, status.st_size, to)
+                if not taken_over:
+                    self._new_file(name, data, status, metadata)
                 if self._stream is not None:
-                    self._data(data_in, None, to, status, metadata)
-            else:
-                self._new_file(data_in, name, to, status, metadata)
+                    self._stream.add_file(os.fsencode(to), metadata, len(data), data)
             if self._may_change:
                 check_unchanged(data_in, status, to)
         finally:
@@ -218,15 +223,16 @@ class TreeWriter:
 
     def _take_over(self, name: str, status: os.stat_result, metadata: Metadata) -> bool:
         """Whether an earlier run has brought the very file, and it has been linked."""
-        if self._contents is None:
+        contents = self._contents
+        if contents is None:
             return False
-        content = self._contents.next()
+        content = contents.next()
         if not content or metadata.xattrs:
             return False
         frame = self._frames[-1]
         mtime_ns = self._target.clamped(status.st_mtime_ns)
         outcome = outcome_of(content, metadata.mode, metadata.uid, metadata.gid, mtime_ns)
-        same = self._contents.reuse.note(frame.prefix + name, status.st_size, outcome)
+        same = contents.reuse.note(frame.prefix + name, status.st_size, outcome)
         if not same or frame.earlier is None:
             return False
         try:
@@ -235,38 +241,46 @@ class TreeWriter:
             return False  # removed meanwhile, or with as many links as it can have
         return True
 
-    def _new_file(
-        self, source: int, name: str, to: str, status: os.stat_result, metadata: Metadata
-    ) -> None:
+    def _new_file(self, name: str, data: bytes, status: os.stat_result, metadata: Metadata) -> None:
         out = os.open(name, CREATE, 0o600, dir_fd=self._frames[-1].directory)
         try:
-            self._data(source, out, to, status, metadata)
-            if metadata.uid or metadata.gid:
-                give(out, to, metadata.uid, metadata.gid)
-            os.fchmod(out, metadata.mode)
-            for key, value in metadata.xattrs:
-                write_xattr(out, key, value)
-            mtime_ns = self._target.clamped(status.st_mtime_ns)
-            os.utime(out, ns=(mtime_ns, mtime_ns))
+            if data:
+                write_all(out, data)
+            self._finish(out, name, status, metadata)
         finally:
             os.close(out)
 
-    def _data(
-        self, source: int, out: int | None, to: str, status: os.stat_result, metadata: Metadata
+    def _large_file(
+        self,
+        source: int,
+        name: str,
+        status: os.stat_result,
+        metadata: Metadata,
+        *,
+        taken_over: bool,
     ) -> None:
-        """To the file `out`, where it is to be written, and to the tar."""
-        size_bytes = status.st_size
-        if size_bytes > WHOLE_BYTES:
+        frame = self._frames[-1]
+        to = frame.prefix + name
+        out = None if taken_over else os.open(name, CREATE, 0o600, dir_fd=frame.directory)
+        try:
             reader = CopyingReader(source, out, status, to)
             if self._stream is not None:
-                self._stream.add_file(os.fsencode(to), metadata, size_bytes, reader)
-            reader.drain()
-            return
-        data = read_whole(source, size_bytes, to)
-        if data and out is not None:
-            write_all(out, data)
-        if self._stream is not None:
-            self._stream.add_file(os.fsencode(to), metadata, size_bytes, data)
+                self._stream.add_file(os.fsencode(to), metadata, status.st_size, reader)
+            if out is not None:
+                reader.drain()
+                self._finish(out, name, status, metadata)
+        finally:
+            if out is not None:
+                os.close(out)
+
+    def _finish(self, out: int, name: str, status: os.stat_result, metadata: Metadata) -> None:
+        if metadata.uid or metadata.gid:
+            give(out, self._frames[-1].prefix + name, metadata.uid, metadata.gid)
+        os.fchmod(out, metadata.mode)
+        for key, value in metadata.xattrs:
+            write_xattr(out, key, value)
+        mtime_ns = self._target.clamped(status.st_mtime_ns)
+        os.utime(out, ns=(mtime_ns, mtime_ns))
 
     def _symlink(self, source: int, source_name: str, name: str, status: os.stat_result) -> None:
         frame = self._frames[-1]

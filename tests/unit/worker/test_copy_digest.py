@@ -101,7 +101,7 @@ def test_an_unchanged_file_is_not_read_again(copying, monkeypatch):
     for name in ("d/a", "d/sub/b"):
         os.utime(copying.source / name, (long_ago, long_ago))
     first = copying.digest("d")
-    monkeypatch.setattr("builder.worker.copy_digest.digest_of_file", None)
+    monkeypatch.setattr("builder.worker.copy_digest.digest_of_bytes", None)
     assert copying.digest("d") == first
 
 
