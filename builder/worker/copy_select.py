@@ -66,7 +66,7 @@ def _with_parents(source: CopySource, tree: SourceTree) -> Iterator[Match]:
     for matched in bases:
         match = _match(source, tree, matched)
         if not match.is_dir:
-            raise StepFailedError(f'"{matched}" in {tree.name} is not a directory')
+            raise StepFailedError(f'"{matched}" in {tree.described} is not a directory')
         yield Match(source, tree, match.path, match.name, is_dir=True, include=include)
 
 
@@ -143,7 +143,7 @@ def _walk(tree: SourceTree, base: str, below: str, wildcard: Wildcard) -> Iterat
 
 def _missing(source: CopySource, tree: SourceTree, path: str) -> StepFailedError:
     return StepFailedError(
-        f'"{source.pattern}" was not found in {tree.name}', hint=_hint(source, tree, path)
+        f'"{source.pattern}" was not found in {tree.described}', hint=_hint(source, tree, path)
     )
 
 

@@ -15,6 +15,7 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
@@ -76,7 +77,12 @@ def fetch_file(
     with state.lock(f"download {op.url}"):
         os.makedirs(keep_dir, mode=0o700, exist_ok=True)
         download = _Download(op, keep_dir, tell, span)
-        kept = download.known() or download.fetch()
+        try:
+            kept = download.known() or download.fetch()
+        except BaseException:
+            with suppress(OSError):
+                os.rmdir(keep_dir)  # stays where something of an earlier build is in it
+            raise
         scratch_dir = state.scratch("download")
         os.link(os.path.join(keep_dir, "body"), os.path.join(scratch_dir, op.filename))
     content = f"{op.filename}\0{kept.mtime}\0{kept.digests['sha256']}"

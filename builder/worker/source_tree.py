@@ -22,7 +22,16 @@ class SourceTree:
     root_dir: str  # absolute
     ignore: IgnoreMatcher | None = None
     is_context: bool = False  # what is copied belongs to root, whoever owns it here
-    name: str = "the root filesystem that it is copied from"  # for messages
+    name: str = ""  # of a context; else what it is
+
+    @property
+    def described(self) -> str:
+        """For messages."""
+        if not self.name:
+            return "the stage or image that it is copied from"
+        if not self.is_context or " " in self.name:
+            return self.name
+        return "the build context" if self.name == "context" else f'the context "{self.name}"'
 
     def open(self, path: str, flags: int) -> int:
         """Open a path that `resolve` gave: a link in it, put there since, is an error (ELOOP)."""
