@@ -18,7 +18,7 @@ from builder.layer.lowerview import LowerView, Parts
 from builder.layer.readahead import ReadAhead
 from builder.layer.tarreader import Member, read_members
 from builder.layer.upperdir import Attributes, Losses, Upperdir
-from builder.layer.whiteout import read_marker
+from builder.layer.whiteout import is_marked, read_marker
 from cache.descriptor import Layer
 from cache.digest import HashingReader, Reader
 from cache.errors import StoreError
@@ -88,21 +88,27 @@ def _apply(member: Member, tree: Upperdir) -> None:
             raise BadArchiveError(f'"{member.name}" in the archive replaces the root directory')
         tree.add_directory((), _attributes(member))
         return
+    if not (is_marked(member.name) and _apply_marker(member, parts, tree)):
+        _add(member, parts, tree)
+
+
+def _apply_marker(member: Member, parts: Parts, tree: Upperdir) -> bool:
+    """Whether the member only says what is gone, or nothing."""
     for position, name in enumerate(parts):
         marker, hidden = read_marker(name)
         if marker == "ignored":
-            return
+            return True
         if marker and position < len(parts) - 1:
             raise BadArchiveError(f'"{member.name[:200]}" in the archive is below a whiteout')
         if marker == "opaque":
             tree.make_opaque(parts[:-1])
-            return
+            return True
         if marker == "whiteout":
             if hidden in {"", ".", ".."}:
                 raise BadArchiveError(f'"{member.name[:200]}" in the archive hides no name')
             tree.add_whiteout((*parts[:-1], hidden))
-            return
-    _add(member, parts, tree)
+            return True
+    return False
 
 
 def _add(member: Member, parts: Parts, tree: Upperdir) -> None:

@@ -207,9 +207,10 @@ def parse_number(field: bytes) -> int:
     digits = field.partition(b"\0")[0].strip()
     if not digits:
         return 0
-    if not digits.isdigit() or max(digits) > 0x37:
-        raise BadArchiveError("a header of the archive holds a number that is none")
-    return int(digits, 8)
+    try:
+        return int(digits if digits.isdigit() else b"none", 8)  # int alone takes "0o7" and "1_7"
+    except ValueError:
+        raise BadArchiveError("a header of the archive holds a number that is none") from None
 
 
 def checksum_fits(block: bytes) -> bool:

@@ -82,6 +82,7 @@ class MemberData:
 
     def copy_to(self, file: int) -> None:
         """Write the rest to an open, empty file; holes stay holes."""
+        hole = False
         while self._position < self._size_bytes:
             hole, length = self._here()
             if hole:
@@ -91,7 +92,8 @@ class MemberData:
             self._position += len(rest)
             while rest:
                 rest = rest[os.write(file, rest) :]
-        os.ftruncate(file, self._size_bytes)
+        if hole:
+            os.ftruncate(file, self._size_bytes)
 
     def skip(self) -> None:
         """Go past what has not been read."""

@@ -32,6 +32,11 @@ def is_reserved(name: bytes) -> bool:
     return name[name.rfind(b"/", 0, -1) + 1 :].startswith(_WHITEOUT_PREFIX.encode())
 
 
+def is_marked(name: str) -> bool:
+    """Whether any part of a member's name may be a marker: cheap, for the many that have none."""
+    return _WHITEOUT_PREFIX in name
+
+
 Marker = Literal["", "whiteout", "opaque", "ignored"]
 
 
