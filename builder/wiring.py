@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from builder.engine import Engine
@@ -22,6 +21,7 @@ from cache.database import Database
 from cache.descriptor import ChainId
 from cache.index.sqlite import SqliteCacheIndex
 from cache.leases import Leases
+from cache.record import replace
 from cache.snapshot.overlay import OverlaySnapshotter
 from cache.statedir import StateDir
 

@@ -6,7 +6,7 @@ process's locked directory in tmp/, so leases of a dead process count for nothin
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from typing import Literal
@@ -55,7 +55,7 @@ class Leases:
     @contextmanager
     def hold(self) -> Generator[Lease, None, None]:
         """A lease that ends with the block."""
-        lease = Lease(self._database, f"{self._state.owner}/{secrets.token_hex(4)}")
+        lease = Lease(self._database, f"{self._state.owner}/{os.urandom(4).hex()}")
         try:
             yield lease
         finally:

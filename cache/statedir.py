@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import threading
 import time
 from collections.abc import Generator
@@ -146,7 +145,7 @@ class StateDir:
         Left behind by a process that died, it is swept by the next one.
         """
         owner_dir = self._own()
-        path = os.path.join(owner_dir, f"{what}-{secrets.token_hex(6)}")
+        path = os.path.join(owner_dir, f"{what}-{os.urandom(6).hex()}")
         os.mkdir(path, 0o700)
         return path
 
@@ -177,7 +176,7 @@ class StateDir:
 
     def _claim(self) -> tuple[str, int]:
         while True:
-            owner_dir = os.path.join(self.root_dir, "tmp", f"{os.getpid()}-{secrets.token_hex(4)}")
+            owner_dir = os.path.join(self.root_dir, "tmp", f"{os.getpid()}-{os.urandom(4).hex()}")
             with suppress(FileNotFoundError):  # swept between mkdir and open
                 os.mkdir(owner_dir, 0o700)
                 lock_path = os.path.join(owner_dir, "lock")
@@ -273,7 +272,7 @@ def write_atomically(path: str, content: bytes, *, mode: int = 0o600, durable: b
 
     Not `durable`: what is written may be lost with the machine's power, for what a boot outdates.
     """
-    aside = f"{path}.{secrets.token_hex(6)}"
+    aside = f"{path}.{os.urandom(6).hex()}"
     fd = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
     try:
         with open(fd, "wb") as file:
@@ -342,7 +341,7 @@ def _strip(directory: int, top: int) -> list[str]:
 
 
 def _lift(name: str, directory: int, top: int) -> str:
-    lifted = f"{name[:64]}.{secrets.token_hex(8)}"
+    lifted = f"{name[:64]}.{os.urandom(8).hex()}"
     try:
         os.rename(name, lifted, src_dir_fd=directory, dst_dir_fd=top)
     except PermissionError:  # moving a directory writes its ".."

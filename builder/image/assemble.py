@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol
 
 from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig, Platform
 from cache.digest import Digest
+from cache.record import replace
 
 
 class PlannedEntry(Protocol):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from builder.image.errors import InvalidReferenceError
 from cache.digest import Digest, parse_digest
 from cache.errors import InvalidDigestError
+from cache.record import record
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
@@ -23,7 +23,7 @@ _DOMAIN = re.compile(
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """The name of an image, all defaults filled in; `tag` is "" where only a digest was given."""
 
