@@ -125,7 +125,7 @@ class StateDir:
 
     def download(self, url: str) -> str:
         """The directory of what a URL gave; it may be missing."""
-        return os.path.join(self.downloads_dir, sha256(url.encode()).hexdigest())
+        return os.path.join(self.downloads_dir, sha256(os.fsencode(url)).hexdigest())
 
     @property
     def copies_dir(self) -> str:
@@ -133,7 +133,7 @@ class StateDir:
 
     def last_copy(self, step: str) -> str:
         """The file that says what a step copied last; it may be missing, its directory too."""
-        return os.path.join(self.copies_dir, sha256(step.encode()).hexdigest())
+        return os.path.join(self.copies_dir, sha256(os.fsencode(step)).hexdigest())
 
     @property
     def seccomp_dir(self) -> str:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from builder.errors import SourceError, StepFailedError
@@ -140,6 +140,9 @@ class CopyStep:
                 )
             if reuse is not None:
                 reuse.save(active, layer.diff_id)
+            if seen is not None:
+                with self._guard:
+                    self._looked_at[op, trees[1:]] = replace(seen, contents=[])  # memory
             return layer
 
     def _reuse(self, op: CopyOp, sources: Trees) -> Reuse | None:

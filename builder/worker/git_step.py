@@ -16,7 +16,7 @@ from typing import ClassVar
 from builder.errors import StepFailedError
 from builder.graph.model import GitOp
 from builder.location import Span
-from builder.worker.source_tree import SourceTree
+from builder.worker.source_tree import SourceTree, shown_url
 from cache.digest import Digest, sha256_digest
 from cache.statedir import StateDir, remove_tree
 
@@ -65,7 +65,7 @@ def check_out(op: GitOp, state: StateDir, span: Span | None) -> tuple[Digest, So
     except BaseException:
         remove_tree(work_dir)
         raise
-    tree = SourceTree(root_dir, is_context=True, name=f"the repository {op.url}")
+    tree = SourceTree(root_dir, is_context=True, name=f"the repository {shown_url(op.url)}")
     content = f"git\0{op.url}\0{commit}\0{op.subdir}\0{op.keep_git_dir}"
     return sha256_digest(content.encode("utf-8", "surrogateescape")), tree
 
@@ -100,8 +100,8 @@ class _Repository:
         expected = self._op.checksum
         if expected and not commit.startswith(expected.lower()):
             raise GitError(
-                f"checksum mismatch for {self._op.url}: {self._op.ref or 'HEAD'} is {commit},"
-                f" --checksum says {expected}",
+                f"checksum mismatch for {shown_url(self._op.url)}:"
+                f" {self._op.ref or 'HEAD'} is {commit}, --checksum says {expected}",
                 span=self._span,
                 hint="the branch or tag has moved, or is not the one that was meant",
             )
@@ -161,7 +161,8 @@ class _Repository:
 
     def _failure(self, why: str) -> GitError:
         ref = f"#{self._op.ref}" if self._op.ref else ""
-        return GitError(f"failed to fetch {self._op.url}{ref}: {why}", span=self._span)
+        url = shown_url(self._op.url)
+        return GitError(f"failed to fetch {url}{ref}: {why}", span=self._span)
 
 
 def _unlink(path: str) -> None:

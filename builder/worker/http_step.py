@@ -21,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import ClassVar
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -37,7 +37,7 @@ from urllib.request import (
 from builder.errors import StepFailedError
 from builder.graph.model import HttpOp
 from builder.location import Span
-from builder.worker.source_tree import SourceTree
+from builder.worker.source_tree import SourceTree, shown_url
 from cache.digest import Digest, sha256_digest
 from cache.statedir import StateDir, write_atomically
 
@@ -46,6 +46,7 @@ Tell = Callable[[int, int], object]
 
 TIMEOUT_S = 30.0  # without a byte
 _CHUNK = 1 << 18
+_URL_CHARACTERS = "%!#$&'()*+,/:;=?@[]~"  # what stays; else Dockerfiles may say a URL as people do
 _ALGORITHMS = ("sha256", "sha384", "sha512")
 
 
@@ -86,14 +87,8 @@ def fetch_file(
         scratch_dir = state.scratch("download")
         os.link(os.path.join(keep_dir, "body"), os.path.join(scratch_dir, op.filename))
     content = f"{op.filename}\0{kept.mtime}\0{kept.digests['sha256']}"
-    tree = SourceTree(scratch_dir, is_context=True, name=f"the download of {_shown(op.url)}")
+    tree = SourceTree(scratch_dir, is_context=True, name=f"the download of {shown_url(op.url)}")
     return sha256_digest(content.encode("utf-8", "surrogateescape")), tree
-
-
-def _shown(url: str) -> str:
-    """The URL without user name and password."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class _Download:
@@ -141,11 +136,13 @@ class _Download:
             raise self._failure(str(error) or type(error).__name__) from error
 
     def _failure(self, why: str) -> DownloadError:
-        return DownloadError(f"failed to load {_shown(self._op.url)}: {why}", span=self._span)
+        return DownloadError(f"failed to load {shown_url(self._op.url)}: {why}", span=self._span)
 
     def _fetch(self) -> _Kept:
         parts = urlsplit(self._op.url)
-        request = Request(_shown(urlunsplit(parts._replace(fragment=""))))  # noqa: S310 see _opener
+        host = parts.netloc.rpartition("@")[2]
+        url = urlunsplit(parts._replace(netloc=host, fragment=""))
+        request = Request(quote(url, safe=_URL_CHARACTERS))  # noqa: S310 see _opener
         request.add_header("Accept-Encoding", "identity")
         request.add_header("User-Agent", "pybuild")
         if parts.username is not None:
@@ -212,7 +209,7 @@ class _Download:
         found = f"{algorithm}:{digests.get(algorithm, '')}"
         if found != expected:
             raise DownloadError(
-                f"digest mismatch for {_shown(self._op.url)}: it has {found},"
+                f"digest mismatch for {shown_url(self._op.url)}: it has {found},"
                 f" --checksum says {expected}",
                 span=self._span,
                 hint="the file has changed, or is not the one that was meant",

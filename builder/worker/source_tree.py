@@ -124,6 +124,14 @@ def xattr_names(target: int | str) -> list[str]:
         raise
 
 
+def shown_url(url: str) -> str:
+    """A URL for messages: without the password."""
+    scheme, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    user, at, host = host.rpartition("@")
+    return f"{scheme}{separator}{user.partition(':')[0]}{at}{host}{slash}{path}"
+
+
 def failure_of(error: OSError, path: str) -> StepFailedError:
     """What a system call about `path` says, as this step's failure."""
     if error.errno == errno.ELOOP:

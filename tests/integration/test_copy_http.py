@@ -190,6 +190,11 @@ def test_a_server_that_is_not_there_is_named_with_the_reason(store):
         fetch(store, "http://127.0.0.1:9/f")
 
 
+def test_a_url_may_be_written_as_people_do(served, store):
+    fetch(store, f"{served.url}/gr\u00fc\u00dfe/a b%20c?q=\u00e9&x=[1]")
+    assert served.requests[0][0] == "/gr%C3%BC%C3%9Fe/a%20b%20c?q=%C3%A9&x=[1]"
+
+
 def test_equal_files_of_two_names_are_two_results(served, store):
     one, path_one = fetch(store, f"{served.url}/f", filename="one")
     two, path_two = fetch(store, f"{served.url}/f", filename="two")
