@@ -1,4 +1,4 @@
-"""How much the store holds: sizes for `pybuild prune` and for people.
+"""How much the store holds.
 
 A snapshot counts with its layer's plain tar, which costs no walk; trees that several stacks share
 count once.

@@ -136,7 +136,10 @@ def _attributes(member: Member) -> Attributes:
 
 def _translated(error: OSError) -> Exception:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StoreError("no space is left to unpack a layer", hint="`pybuild prune` frees some")
+        return StoreError(
+            "no space is left to unpack a layer",
+            hint="free some, or set PYBUILD_ROOT to a directory on another disk",
+        )
     if error.errno in {errno.ENAMETOOLONG, errno.EMLINK}:
         return BadArchiveError(f"the archive can't be unpacked here: {os.strerror(error.errno)}")
     return error

@@ -101,7 +101,8 @@ class _LocalWriter:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
             raise StoreError(
-                "no space is left for a blob in the store", hint="`pybuild prune` frees some"
+                "no space is left for a blob in the store",
+                hint="free some, or set PYBUILD_ROOT to a directory on another disk",
             ) from error
 
     def commit(self, expected: Digest | None = None) -> tuple[Digest, int]:
