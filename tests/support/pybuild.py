@@ -125,6 +125,7 @@ def pybuild_of(user: Person) -> Iterator[Pybuild]:
 def remove(folder: Path) -> None:
     """Remove a tree whose files may be of the user's subordinate ids."""
     if os.geteuid() != 0:
-        argv: Sequence[str] = [*as_namespace_root(), "rm", "-rf", "--", str(folder / "store")]
-        subprocess.run(argv, check=False, capture_output=True)
-    shutil.rmtree(folder)
+        argv: Sequence[str] = [*as_namespace_root(), "rm", "-rf", "--", str(folder)]
+        subprocess.run(argv, check=True, capture_output=True)
+    else:
+        shutil.rmtree(folder)
