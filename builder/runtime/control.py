@@ -9,10 +9,10 @@ is in a user namespace of its own. A request is a line, the answer "ok" or "erro
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from builder.runtime.errors import ContainerRunningError
@@ -38,7 +38,7 @@ class ControlServer:
 
     def __init__(
         self,
-        listener: socket.socket,
+        listener: _socket.socket,
         poller: Poller,
         *,
         freezer: Freezer,
@@ -48,7 +48,7 @@ class ControlServer:
         self._poller = poller
         self._freezer = freezer
         self._kill = kill
-        self._clients: dict[int, socket.socket] = {}
+        self._clients: dict[int, _socket.socket] = {}
         self._pausing: set[int] = set()
         poller.register(listener.fileno())
 
@@ -66,15 +66,18 @@ class ControlServer:
         self._poller.unregister(self._listener.fileno())
 
     def _accept(self) -> None:
-        try:
-            client, _ = self._listener.accept()
-        except BlockingIOError:
-            return
+        from socket import socket  # noqa: PLC0415 - see `listening`
+
+        with socket(fileno=os.dup(self._listener.fileno())) as listener:
+            try:
+                client, _ = listener.accept()
+            except BlockingIOError:
+                return
         client.settimeout(0)
         self._clients[client.fileno()] = client
         self._poller.register(client.fileno())
 
-    def _serve(self, client: socket.socket) -> None:
+    def _serve(self, client: _socket.socket) -> None:
         try:
             line = client.recv(_LINE_LIMIT_BYTES)
         except BlockingIOError:
@@ -104,7 +107,7 @@ class ControlServer:
         else:
             raise OSError(f"no such request: {request!r}")
 
-    def _drop(self, client: socket.socket) -> None:
+    def _drop(self, client: _socket.socket) -> None:
         fd = client.fileno()
         self._poller.unregister(fd)
         del self._clients[fd]
@@ -116,9 +119,12 @@ class ControlServer:
 
 
 @contextmanager
-def listening(paths: ContainerPaths) -> Generator[socket.socket, None, None]:
-    """The socket of the container, for the length of the block."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+def listening(paths: ContainerPaths) -> Generator[_socket.socket, None, None]:
+    """The socket of the container, for the length of the block.
+
+    Of `_socket`: each `run` makes one, few are ever asked, and `socket` takes 4 ms to import.
+    """
+    with closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)) as listener:
         listener.settimeout(0)
         with _short_path(paths.control) as address:
             if os.path.lexists(paths.control):
@@ -150,7 +156,7 @@ def kill(paths: ContainerPaths) -> bool:
         return connection is not None and _asked(connection, b"kill\n")
 
 
-def _asked(connection: socket.socket, request: bytes) -> bool:
+def _asked(connection: _socket.socket, request: bytes) -> bool:
     """Whether it was done; False where the other side went away instead."""
     try:
         connection.sendall(request)
@@ -167,8 +173,8 @@ def _asked(connection: socket.socket, request: bytes) -> bool:
 
 
 @contextmanager
-def _connected(paths: ContainerPaths) -> Generator[socket.socket | None, None, None]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+def _connected(paths: ContainerPaths) -> Generator[_socket.socket | None, None, None]:
+    with closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)) as connection:
         connection.settimeout(_ANSWER_WAIT_S)
         try:
             with _short_path(paths.control) as address:

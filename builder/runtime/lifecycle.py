@@ -26,7 +26,7 @@ from cache.errors import PybuildError
 from cache.record import record, replace
 
 if TYPE_CHECKING:
-    import socket
+    import _socket
 
     from builder.runtime.containers import Containers
     from builder.runtime.signals import SignalQueue
@@ -157,7 +157,7 @@ class _Foreground:
         self._poller = select.poll()
         self._poller.register(self._signals.fileno(), select.POLLIN)
 
-    def supervise(self, listener: socket.socket, freezer: Freezer) -> ExitStatus:
+    def supervise(self, listener: _socket.socket, freezer: Freezer) -> ExitStatus:
         control = ControlServer(listener, self._poller, freezer=freezer, kill=self._process.kill)
         with _end_of(self._process) as end_fd:
             if end_fd is not None:

@@ -81,9 +81,9 @@ def test_what_is_wrong_before_the_start_is_status_125(box: Pybuild, args: tuple[
 @pytest.mark.parametrize(
     ("args", "name"),
     [
-        (("-d",), "--detach"),
-        (("-itd",), "--detach"),
-        (("-p", "80:80"), "--publish"),
+        (("-d",), "-d"),
+        (("-itd",), "-d"),
+        (("-p", "80:80"), "-p"),
         (("--memory=1g",), "--memory"),
         (("--mount", "type=tmpfs,dst=/x"), "--mount"),
         (("--restart", "always"), "--restart"),

@@ -1,0 +1,242 @@
+"""The command line of `run` without click, whose import takes longer than a container's start.
+
+`OPTIONS` is the one list of them: builder.cli.run makes click's options of it. A plain command line
+is read here; one that click must explain (a mistake, `--help`) is left to it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from builder.cli.warn import warn
+from builder.commands.run import RunRequest, run
+from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE, UnsupportedError, UsageError
+from builder.runtime import options
+from builder.runtime.bundle import RunOptions
+from builder.runtime.container import DEFAULT_SHM_BYTES, HostConfig, NetworkMode
+from builder.runtime.streams import CallerStreams
+from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
+from builder.settings import settings_from
+from builder.wiring import open_engine
+from cache.record import record
+
+
+@record
+class Option:
+    """One option: a switch, one with a value, or one that may stand more than once."""
+
+    names: tuple[str, ...]  # "-e", "--env"
+    kind: Literal["switch", "value", "values"]
+    metavar: str
+    help_text: str
+
+    @property
+    def name(self) -> str:
+        """By which its value is found: its first long name."""
+        return next(name for name in self.names if name.startswith("--"))[2:]
+
+
+def _switch(*names: str, text: str) -> Option:
+    return Option(names, "switch", "", text)
+
+
+def _value(*names: str, metavar: str, text: str) -> Option:
+    return Option(names, "value", metavar, text)
+
+
+def _values(*names: str, metavar: str, text: str) -> Option:
+    return Option(names, "values", metavar, text)
+
+
+OPTIONS = (
+    _switch("--rm", text="Remove the container and its volumes when it ends."),
+    _switch("-i", "--interactive", text="Pass stdin on."),
+    _switch("-t", "--tty", text="Give the container a terminal."),
+    _values("-e", "--env", metavar="K[=V]", text="A variable; K: the caller's."),
+    _values("--env-file", metavar="FILE", text="A file of variables, K=V a line."),
+    _value("-w", "--workdir", metavar="DIR", text="Working directory; made if missing."),
+    _value("-u", "--user", metavar="USER[:GROUP]", text="User and group, by name or number."),
+    _values(
+        *("-v", "--volume"),
+        metavar="SRC:DST[:ro]",
+        text="SRC of this machine at DST; DST alone: a new volume.",
+    ),
+    _value("--name", metavar="NAME", text="Name of the container."),
+    _value(
+        "--entrypoint",
+        metavar="PROGRAM",
+        text='Instead of the image\'s entrypoint; "" takes it away.',
+    ),
+    _value("--network", "--net", metavar="host|none", text="The network (default: the host's)."),
+    _value("-h", "--hostname", metavar="NAME", text="Host name (default: the container's id)."),
+    _values("--add-host", metavar="NAME:IP", text="A line of /etc/hosts."),
+    _switch("--read-only", text="Forbid changes of the root file system."),
+    _values("--cap-add", metavar="CAP", text="A capability more, or ALL."),
+    _values("--cap-drop", metavar="CAP", text="A capability less, or ALL."),
+    _switch("--privileged", text="All capabilities; nothing masked, no seccomp."),
+    _values("--security-opt", metavar="OPTION", text="no-new-privileges, seccomp=unconfined."),
+    _values("--ulimit", metavar="NAME=SOFT[:HARD]", text="A resource limit."),
+    _value("--shm-size", metavar="SIZE", text="Size of /dev/shm (64m)."),
+    _values("-l", "--label", metavar="K=V", text="A label of the container."),
+    _value("--cidfile", metavar="FILE", text="Write the container's id to a new FILE."),
+)
+
+
+@record
+class Line:
+    """A command line as it was read. Options that it doesn't have stand in none of the sets."""
+
+    image: str
+    args: tuple[str, ...]
+    switches: frozenset[str]
+    values: Mapping[str, str]
+    lists: Mapping[str, tuple[str, ...]]
+
+
+def read(words: Sequence[str]) -> Line | None:
+    """What the words after `run` say; None where they are not plain, right or wrong."""
+    by_name = {name: option for option in OPTIONS for name in option.names}
+    switches: set[str] = set()
+    values: dict[str, str] = {}
+    lists: dict[str, tuple[str, ...]] = {}
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        pieces = _pieces(rest.pop(0), by_name)
+        if pieces is None:
+            return None
+        for option, attached in pieces:
+            if option.kind == "switch":
+                switches.add(option.name)
+                continue
+            if attached is None and not rest:
+                return None
+            value = rest.pop(0) if attached is None else attached
+            if option.kind == "value":
+                values[option.name] = value
+            else:
+                lists[option.name] = (*lists.get(option.name, ()), value)
+    if not rest:
+        return None
+    return Line(rest[0], tuple(rest[1:]), frozenset(switches), values, lists)
+
+
+def _pieces(word: str, by_name: Mapping[str, Option]) -> list[tuple[Option, str | None]] | None:
+    """The options that a word holds, each with the value in it if there is one."""
+    if word.startswith("--"):
+        name, separator, value = word.partition("=")
+        option = by_name.get(name)
+        if option is None or (separator and option.kind == "switch"):
+            return None
+        return [(option, value if separator else None)]
+    pieces: list[tuple[Option, str | None]] = []
+    for position, letter in enumerate(word[1:], start=1):
+        option = by_name.get(f"-{letter}")
+        if option is None:
+            return None
+        if option.kind != "switch":
+            attached = word[position + 1 :]
+            if attached.startswith("="):
+                return None
+            return [*pieces, (option, attached or None)]
+        pieces.append((option, None))
+    return pieces or None
+
+
+def quick(words: Sequence[str]) -> int | None:
+    """Run the plain command line; the exit status. None where it is left to click."""
+    line = read(words)
+    return None if line is None else execute(line)
+
+
+def execute(line: Line) -> int:
+    """Run the container and show what went wrong; the exit status."""
+    try:
+        request = request_of(line)
+        with open_engine(settings_from(os.environ, euid=os.geteuid()), emit=warn) as engine:
+            return run(engine, request)
+    except (ProgramNotFoundError, ProgramNotExecutableError, KeyboardInterrupt) as error:
+        return _shown(error)
+    except Exception as error:  # noqa: BLE001 - `failure` tells bugs from the rest
+        return EXIT_BUG if _shown(error) == EXIT_BUG else EXIT_RUN_ENGINE
+
+
+def _shown(error: BaseException) -> int:
+    from builder.cli import failure  # traceback, 5 ms, is for failures alone
+
+    return failure.report(error)
+
+
+def request_of(line: Line) -> RunRequest:
+    """What the line asks for. Errors as `builder.runtime.options` has them."""
+    for name in ("name", "user", "hostname", "network", "shm-size"):
+        if line.values.get(name) == "":
+            raise UsageError(f"run: --{name} is empty")
+    return RunRequest(
+        image=line.image,
+        options=_run_options(line),
+        caller=CallerStreams(),
+        cidfile=line.values.get("cidfile", ""),
+    )
+
+
+def _run_options(line: Line) -> RunOptions:
+    entrypoint = line.values.get("entrypoint")
+    return RunOptions(
+        args=line.args,
+        name=line.values.get("name", ""),
+        env=_env(line),
+        user=line.values.get("user"),
+        working_dir=line.values.get("workdir", ""),
+        entrypoint=None if entrypoint is None else tuple(filter(None, (entrypoint,))),
+        labels=options.parse_pairs(line.lists.get("label", ()), option="--label"),
+        host=_host_config(line),
+    )
+
+
+def _host_config(line: Line) -> HostConfig:
+    security = options.parse_security_options(line.lists.get("security-opt", ()))
+    hostname, shm_size = line.values.get("hostname"), line.values.get("shm-size")
+    return HostConfig(
+        network=_network(line.values.get("network", "default")),
+        hostname=options.parse_hostname(hostname) if hostname else "",
+        extra_hosts=tuple(map(options.parse_extra_host, line.lists.get("add-host", ()))),
+        volumes=tuple(
+            options.parse_volume(text, working_dir=os.getcwd())
+            for text in line.lists.get("volume", ())
+        ),
+        auto_remove="rm" in line.switches,
+        terminal="tty" in line.switches,
+        stdin_open="interactive" in line.switches,
+        readonly_rootfs="read-only" in line.switches,
+        privileged="privileged" in line.switches,
+        cap_add=tuple(map(options.parse_capability, line.lists.get("cap-add", ()))),
+        cap_drop=tuple(map(options.parse_capability, line.lists.get("cap-drop", ()))),
+        no_new_privileges=security.no_new_privileges,
+        seccomp=security.seccomp,
+        rlimits=tuple(map(options.parse_ulimit, line.lists.get("ulimit", ()))),
+        shm_size_bytes=(
+            options.parse_size(shm_size, option="--shm-size") if shm_size else DEFAULT_SHM_BYTES
+        ),
+    )
+
+
+def _env(line: Line) -> tuple[options.EnvEntry, ...]:
+    """Those of the files first: `-e` wins."""
+    entries: list[options.EnvEntry] = []
+    for path in line.lists.get("env-file", ()):
+        with open(path, encoding="utf-8") as file:
+            entries += options.parse_env_file(file.read(), os.environ)
+    entries += (options.parse_env(text, os.environ) for text in line.lists.get("env", ()))
+    return tuple(entries)
+
+
+def _network(text: str) -> NetworkMode:
+    match text:
+        case "default" | "host" | "none":
+            return text
+        case _:
+            raise UnsupportedError(
+                f"run: --network {text} is not supported", hint="host and none are"
+            )
