@@ -220,7 +220,26 @@ class StateDir:
             owner_dir = os.path.join(tmp_dir, name)
             if owner_dir != self._owner_dir:
                 swept |= _sweep(owner_dir)
+        self._sweep_locks()
         return swept
+
+    def _sweep_locks(self) -> None:
+        """Remove the lock files of processes that were killed: those that nobody holds."""
+        locks_dir = os.path.join(self.root_dir, "locks")
+        for name in os.listdir(locks_dir):
+            path = os.path.join(locks_dir, name)
+            try:
+                lock_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _names(path, lock_fd):
+                    os.unlink(path)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(lock_fd)
 
     def close(self) -> None:
         """Remove this process's scratch directories and give up its place in tmp/. Idempotent."""

@@ -20,6 +20,7 @@ from builder.graph.model import (
     Vertex,
     WorkdirOp,
 )
+from builder.layer.clamp import clamp_times
 from builder.layer.pack import pack
 from builder.solver.api import Result
 from builder.worker.contexts import BuildContexts
@@ -174,6 +175,8 @@ class LocalWorker:
                 return self._copy.make_workdir(operation, view, active, vertex.span)
             case ExecOp() as operation:
                 self._exec_step().run(vertex, operation, inputs, active)
+                if operation.epoch is not None:
+                    clamp_times(active.upperdir, operation.epoch)
                 userxattr = self._parts.settings.rootless
                 return pack(active.upperdir, None, userxattr=userxattr)
             case _:
