@@ -6,13 +6,14 @@ import os
 
 import click
 
+from builder.cli.command import Command
 from builder.cli.warn import warn
 from builder.commands.bootstrap import DEFAULT_NAME, BootstrapRequest, bootstrap
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", default=DEFAULT_NAME, metavar="[NAME[:TAG]]")
 @click.option(
     "--with",

@@ -11,11 +11,13 @@ from typing import TypedDict, Unpack
 import click
 
 from builder.cli import build_options as options
+from builder.cli.build_docker import BuildCommand, with_harmless_options
+from builder.cli.command import files
 from builder.cli.render.choose import renderer_for
 from builder.commands.build import BuildRequest, BuiltImage, OutputSpec, build
 from builder.errors import UsageError
 from builder.frontend.plan import FrontendOptions
-from builder.image.platform import host_platform, parse_platform
+from builder.image.platform import host_platform
 from builder.settings import settings_from
 from builder.wiring import open_engine
 from builder.worker.contexts import MAIN_CONTEXT, BuildContexts, open_contexts
@@ -24,7 +26,7 @@ from builder.worker.contexts import MAIN_CONTEXT, BuildContexts, open_contexts
 class Arguments(TypedDict):
     """The command's options as click hands them over."""
 
-    context: str
+    context: str | None
     tags: tuple[str, ...]
     file: str | None
     build_args: tuple[str, ...]
@@ -49,15 +51,17 @@ class Arguments(TypedDict):
     call: str
     check: bool
     format: str
-    pull: bool
-    load: bool
 
 
-@click.command()
-@click.argument("context", metavar="CONTEXT")
+@click.command(cls=BuildCommand)
+@click.argument("context", metavar="CONTEXT", required=False, shell_complete=files)
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME[:TAG]", help="Name of the image.")
 @click.option(
-    "-f", "--file", metavar="FILE", help="Dockerfile (default: CONTEXT/Dockerfile; - is stdin)."
+    "-f",
+    "--file",
+    metavar="FILE",
+    shell_complete=files,
+    help="Dockerfile (default: CONTEXT/Dockerfile; - is stdin).",
 )
 @click.option(
     "--build-arg",
@@ -147,17 +151,16 @@ class Arguments(TypedDict):
 @click.option(
     "--format", default="text", type=click.Choice(["text", "json"]), help="Of what --call prints."
 )
-@click.option("--pull", is_flag=True, hidden=True)
-@click.option("--load", is_flag=True, hidden=True, help="Images are always kept in the store.")
+@with_harmless_options
 def command(**arguments: Unpack[Arguments]) -> int:
     """Build an image from a Dockerfile and the files in CONTEXT.
 
     CONTEXT is a directory, a tar archive, or - for a tar archive or a Dockerfile on stdin.
     """  # fmt: skip
-    if arguments["pull"]:
+    if arguments["context"] is None:
         raise UsageError(
-            "--pull: images can't be pulled from a registry by this version",
-            hint="leave --pull out; the base comes from the store or from --build-context",
+            "build needs a context: the directory that COPY takes files from",
+            hint="mostly it is the present one: pybuild build .",
         )
     with ExitStack() as stack:
         contexts = stack.enter_context(
@@ -207,7 +210,7 @@ def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendO
         build_args=options.key_values(arguments["build_args"], "build-arg", os.environ),
         target=arguments["target"],
         labels=options.key_values(arguments["labels"], "label", None),
-        platform=parse_platform(arguments["platform"]) if arguments["platform"] else None,
+        platform=options.platform(arguments["platform"] or ""),
         build_platform=host_platform(),
         directory_contexts=contexts.directory_names,
         image_contexts=contexts.images,

@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterable, Mapping
 
 from builder.commands.build import OutputSpec
-from builder.errors import UsageError
+from builder.errors import UnsupportedError, UsageError
 from builder.export.api import Compression
 from builder.graph.model import NetworkMode
+from builder.image.model import Platform
+from builder.image.platform import parse_platform
 
 OUTPUT_KINDS = ("oci", "docker", "tar", "local", "image")
 
@@ -93,6 +95,16 @@ def _compression(text: str) -> Compression | None:
             raise UsageError(
                 f'compression "{text}" is not known', hint="one of gzip, zstd, uncompressed"
             )
+
+
+def platform(text: str) -> Platform | None:
+    """`--platform`'s value: one platform, or "" for none given."""
+    if "," in text:
+        raise UnsupportedError(
+            f"--platform {text}: an image has one platform",
+            hint="build for each platform by itself, under a tag of its own",
+        )
+    return parse_platform(text) if text else None
 
 
 def network_mode(text: str) -> NetworkMode:

@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from builder.cli.command import Command
 from builder.cli.warn import warn
 from builder.commands.commit import CommitRequest, commit
 from builder.settings import settings_from
@@ -24,7 +25,7 @@ class Arguments(TypedDict):
     pause: bool
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("container")
 @click.argument("reference", required=False, metavar="[NAME[:TAG]]")
 @click.option("-a", "--author", default="", metavar="TEXT", help="Who made the image.")

@@ -6,13 +6,14 @@ import os
 
 import click
 
+from builder.cli.command import Command
 from builder.cli.warn import warn
 from builder.commands.diff import container_changes
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("container")
 def command(container: str) -> None:
     """Show what CONTAINER changed in its file system: A added, C changed, D deleted."""

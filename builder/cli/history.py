@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from builder.cli.command import Command
 from builder.cli.table import table, truncated
 from builder.cli.units import ago, human_size
 from builder.commands.images import HistoryLine, history
@@ -29,7 +30,7 @@ class Arguments(TypedDict):
     template: str
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("image")
 @click.option(
     "-H", "--human/--no-human", "human", default=True, help="Sizes and times for people (default)."

@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from builder.cli.command import Command
 from builder.cli.table import table
 from builder.cli.units import ago, human_size
 from builder.commands.images import FILTERS, ListedImage, created_at, list_images
@@ -29,7 +30,7 @@ class Arguments(TypedDict):
     template: str
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("pattern", default="", metavar="[NAME[:TAG]]")
 @click.option("-a", "--all", "every", is_flag=True, help="All images (they always are).")
 @click.option("-q", "--quiet", is_flag=True, help="Ids alone.")

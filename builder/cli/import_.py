@@ -6,6 +6,7 @@ import os
 
 import click
 
+from builder.cli.command import Command
 from builder.cli.epoch import source_date_epoch
 from builder.cli.warn import warn
 from builder.commands.import_image import ImportRequest, import_image
@@ -14,7 +15,7 @@ from builder.settings import settings_from
 from builder.wiring import open_engine
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("path", metavar="FILE|-")
 @click.argument("name", default="", metavar="[NAME[:TAG]]")
 @click.option(

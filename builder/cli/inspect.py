@@ -8,6 +8,7 @@ import os
 import click
 
 from builder.cli import failure
+from builder.cli.command import Command
 from builder.commands.inspect import MAPS, inspect
 from builder.errors import EXIT_DONE, EXIT_FAILED
 from builder.image.codec import JsonDict
@@ -16,7 +17,7 @@ from builder.wiring import open_engine
 from cache.errors import NotFoundError
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("-f", "--format", "template", default="", metavar="TEMPLATE", help="A Go template.")
 @click.option(

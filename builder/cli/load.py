@@ -6,6 +6,7 @@ import os
 
 import click
 
+from builder.cli.command import Command
 from builder.cli.warn import warn
 from builder.commands.load import STDIN, LoadedImage, load
 from builder.image.platform import parse_platform
@@ -14,7 +15,7 @@ from builder.settings import settings_from
 from builder.wiring import open_engine
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "-i",
     "--input",

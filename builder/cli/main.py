@@ -26,16 +26,51 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "load": ("builder.cli.load", "Take images from an archive"),
     "import": ("builder.cli.import_", "Make an image from a root file system's tar"),
     "bootstrap": ("builder.cli.bootstrap", "Make a base image from this machine's own programs"),
+    "version": ("builder.cli.version", "Show the version of pybuild and of what it runs on"),
 }
 """Command → its module and its line in the help; the module has a click command `command`."""
+
+GROUPS: dict[str, dict[str, str]] = {
+    "image": {
+        "build": "build",
+        "history": "history",
+        "import": "import",
+        "inspect": "inspect --type=image",
+        "list": "images",
+        "load": "load",
+        "ls": "images",
+        "rm": "rmi",
+        "save": "save",
+        "tag": "tag",
+    },
+    "container": {
+        "commit": "commit",
+        "diff": "diff",
+        "inspect": "inspect --type=container",
+        "list": "ps",
+        "ls": "ps",
+        "ps": "ps",
+        "rm": "rm",
+        "run": "run",
+    },
+    "builder": {"build": "build"},
+    "buildx": {"build": "build"},
+}
+"""Docker's other names of the commands: `image ls` → `images`."""
 
 
 def main() -> None:
     """The console script."""
     arguments = sys.argv[1:]
-    if arguments == ["--version"]:  # before anything is imported: scripts ask for it often
+    if arguments in (["--version"], ["-v"]):  # before any import: scripts ask for it often
         sys.stdout.write(f"pybuild {VERSION}\n")
         return
+    if arguments[:1] == ["run"]:  # before click, whose import takes longer than a container
+        from builder.cli.run_line import quick
+
+        status = quick(arguments[1:])
+        if status is not None:
+            sys.exit(status)
     from builder.cli.entry import run
 
     sys.exit(run(arguments))

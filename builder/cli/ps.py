@@ -8,6 +8,7 @@ from typing import TypedDict, Unpack
 
 import click
 
+from builder.cli.command import Command
 from builder.cli.ps_fields import command_text, id_text, ports_text, status_text
 from builder.cli.table import table
 from builder.cli.units import ago
@@ -32,7 +33,7 @@ class Arguments(TypedDict):
     template: str
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("-a", "--all", "every", is_flag=True, help="Containers too that don't run.")
 @click.option("-q", "--quiet", is_flag=True, help="Ids alone.")
 @click.option("-n", "--last", default=-1, metavar="N", help="The latest N, whatever they do.")

@@ -7,6 +7,7 @@ import os
 import click
 
 from builder.cli import failure
+from builder.cli.command import Command
 from builder.cli.warn import warn
 from builder.commands.rm import remove_container
 from builder.errors import EXIT_DONE, EXIT_FAILED
@@ -15,7 +16,7 @@ from builder.wiring import open_engine
 from cache.errors import PybuildError
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("containers", nargs=-1, required=True, metavar="CONTAINER...")
 @click.option("-f", "--force", is_flag=True, help="End a container that runs.")
 @click.option("-v", "--volumes", is_flag=True, help="Remove the container's own volumes too.")

@@ -7,6 +7,7 @@ import os
 import click
 
 from builder.cli import failure
+from builder.cli.command import Command
 from builder.commands.rmi import remove_image
 from builder.errors import EXIT_DONE, EXIT_FAILED
 from builder.image.reference import familiar_name
@@ -15,7 +16,7 @@ from builder.wiring import open_engine
 from cache.errors import PybuildError
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("-f", "--force", is_flag=True, help="Though stopped containers were made from it.")
 def command(images: tuple[str, ...], force: bool) -> int:

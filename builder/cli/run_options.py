@@ -1,15 +1,18 @@
-"""The command line of `run` as Docker reads it: what click doesn't do by itself.
+"""The command line of `run`: what of docker's is refused, and status 125 for what went wrong.
 
-Options end at the image. A switch takes `=true` and `=false`. An option of Docker's that isn't
-there is refused by its name. Whatever is wrong before a container runs ends with status 125.
+Options end at the image. Whatever is wrong before a container runs ends with status 125.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import click
 
 from builder.cli import failure
-from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE, UnsupportedError
+from builder.cli.command import Command
+from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
 from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
 from cache.errors import PybuildError
 
@@ -43,18 +46,22 @@ _HINTS = {
     "publish": _PORTS_HINT,
     "publish-all": _PORTS_HINT,
 }
-_TRUE = frozenset({"true", "1", "t", "T", "TRUE", "True"})
-_FALSE = frozenset({"false", "0", "f", "F", "FALSE", "False"})
 
 
-class RunCommand(click.Command):
+def _refused() -> dict[str, str | None]:
+    names = {f"--{name}": _HINTS.get(name) for name in _REFUSED_LONG.split()}
+    return names | {f"-{letter}": _HINTS.get(name) for letter, name in _REFUSED_SHORT.items()}
+
+
+class RunCommand(Command):
     """A command whose options end at its first argument, and whose failures have status 125."""
 
     allow_interspersed_args = False
+    refused: ClassVar[Mapping[str, str | None]] = _refused()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
-            return super().parse_args(ctx, self._plain(ctx, args))
+            return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.show()
         except PybuildError as error:
@@ -69,52 +76,3 @@ class RunCommand(click.Command):
         except Exception as error:  # noqa: BLE001 - failure.report tells bugs from the rest
             return EXIT_BUG if failure.report(error) == EXIT_BUG else EXIT_RUN_ENGINE
         return status
-
-    def _plain(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """`args` with no `=true` and `=false`; UnsupportedError for an option that is refused."""
-        takes_value = {
-            name: isinstance(option, click.Option) and not option.is_flag
-            for option in self.get_params(ctx)
-            for name in option.opts
-        }
-        plain: list[str] = []
-        rest = list(args)
-        while rest and rest[0].startswith("-") and rest[0] not in {"-", "--"}:
-            word = rest.pop(0)
-            value_follows = False
-            if word.startswith("--"):
-                name, separator, value = word.partition("=")
-                _refuse(name.removeprefix("--"))
-                value_follows = takes_value.get(name, False) and not separator
-                if separator and takes_value.get(name) is False:
-                    word = _switch(name, value)
-            else:
-                value_follows = _short_value_follows(word, takes_value)
-            plain += [word] * bool(word)
-            if value_follows and rest:
-                plain.append(rest.pop(0))
-        return plain + rest
-
-
-def _switch(name: str, value: str) -> str:
-    """The option `name` where `value` is true, nothing where it is false."""
-    if value in _TRUE:
-        return name
-    if value in _FALSE:
-        return ""
-    raise click.BadParameter(f'"{value}" is neither true nor false', param_hint=name)
-
-
-def _short_value_follows(word: str, takes_value: dict[str, bool]) -> bool:
-    """Whether the value of `-abc`'s last letter is the next word."""
-    for position, letter in enumerate(word[1:], start=1):
-        _refuse(_REFUSED_SHORT.get(letter, ""), letter)
-        if takes_value.get(f"-{letter}", False):
-            return position == len(word) - 1
-    return False
-
-
-def _refuse(name: str, letter: str = "") -> None:
-    if name and name in _REFUSED_LONG.split():
-        shown = f"-{letter} (--{name})" if letter else f"--{name}"
-        raise UnsupportedError(f"run: {shown} is not supported", hint=_HINTS.get(name))

@@ -8,6 +8,7 @@ from typing import cast
 
 import click
 
+from builder.cli.command import Command
 from builder.commands.save import SaveFormat, SaveRequest, save
 from builder.errors import UsageError
 from builder.export.output import STDOUT
@@ -15,7 +16,7 @@ from builder.settings import settings_from
 from builder.wiring import open_engine
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
     "-o", "--output", "dest", default=STDOUT, metavar="FILE", help="Where to (default: stdout)."

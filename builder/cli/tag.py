@@ -6,12 +6,13 @@ import os
 
 import click
 
+from builder.cli.command import Command
 from builder.commands.images import tag
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("image")
 @click.argument("name", metavar="NAME[:TAG]")
 def command(image: str, name: str) -> None:
