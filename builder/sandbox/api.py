@@ -154,6 +154,11 @@ class Executor(Protocol):
         """Begin to get ready, so that the first start is sooner. Idempotent."""
         ...
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is less isolated here than it should be, a sentence each; grows with `start`."""
+        ...
+
     def start(self, spec: ProcessSpec, stdio: Stdio) -> Process:
         """Returns when the program was executed.
 

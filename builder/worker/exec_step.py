@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from builder.errors import ProcessFailedError, StepFailedError
-from builder.events import StepOutput
+from builder.events import StepOutput, Warned
 from builder.graph.model import CopyOp, ExecOp, Vertex
 from builder.location import Span
 from builder.sandbox.accounts import lookup_user
@@ -67,6 +67,7 @@ class ExecStep:
         self._cancelled = cancelled
         self._running: set[Process] = set()
         self._guard = threading.Lock()
+        self._warnings_told = 0
 
     def cancel(self) -> None:
         """Kill what runs; `run` raises."""
@@ -162,7 +163,15 @@ class ExecStep:
             self._running.add(process)
             if self._cancelled.is_set():
                 process.kill()
+        self._tell_warnings()
         return process
+
+    def _tell_warnings(self) -> None:
+        with self._guard:
+            new = self._parts.executor().warnings[self._warnings_told :]
+            self._warnings_told += len(new)
+        for warning in new:
+            self._parts.emit(Warned(warning))
 
     def _pass_on(self, read_fd: int, vertex: Vertex) -> tuple[str, ...]:
         """Emit the output until all writers are gone; its last lines."""
