@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from builder.errors import StepFailedError
 from builder.location import Span
+from cache.record import record
 
-_CLAUSE = re.compile(r"([ugoa]*)((?:[-+=][rwxXstugo]*)+)")
-_ACTION = re.compile(r"([-+=])([rwxXstugo]*)")
+_CLAUSE = r"([ugoa]*)((?:[-+=][rwxXstugo]*)+)"
+_ACTION = r"([-+=])([rwxXstugo]*)"
 _ALL = 0o7777
 _WHO = {"u": 0o4700, "g": 0o2070, "o": 0o0007, "a": _ALL}
 _PERMISSIONS = {"r": 0o444, "w": 0o222, "x": 0o111, "s": 0o6000, "t": 0o1000}
@@ -22,7 +22,7 @@ ModeOf = Callable[[int], int]
 """What `st_mode` says → the permission bits that the copy gets."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Action:
     """One `+`, `-` or `=` with what stands after it."""
 
@@ -32,7 +32,7 @@ class Action:
     permissions: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Chmod:
     """What `--chmod` says. Either `octal` or `actions` counts."""
 
@@ -85,7 +85,7 @@ def parse_chmod(text: str, span: Span | None = None) -> Chmod:
         return Chmod(int(text, 8))
     actions: list[Action] = []
     for clause in text.split(","):
-        match = _CLAUSE.fullmatch(clause)
+        match = re.fullmatch(_CLAUSE, clause)
         if match is None:
             raise StepFailedError(
                 f"invalid chmod parameter: '{text}': \"{clause}\" is no symbolic mode",
@@ -102,7 +102,8 @@ def _actions(who: str, text: str) -> list[Action]:
         bits |= _WHO[letter]
     everyone = not who or "a" in who
     return [
-        Action(match.group(1), bits, everyone, match.group(2)) for match in _ACTION.finditer(text)
+        Action(match.group(1), bits, everyone, match.group(2))
+        for match in re.finditer(_ACTION, text)
     ]
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from dataclasses import replace
 
 from builder.errors import StepFailedError
 from builder.layer.compress import decompressed
@@ -25,6 +24,7 @@ from builder.worker.copy_walk import fingerprint_of
 from builder.worker.source_tree import failure_of, resolve
 from builder.worker.target_tree import DirectoryAttributes, TargetTree, give, owner_failure
 from cache.digest import Reader
+from cache.record import replace
 
 
 def unpack(

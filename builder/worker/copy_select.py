@@ -12,16 +12,16 @@ import os
 import posixpath
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from builder.errors import StepFailedError
 from builder.frontend.pathpattern import PathPattern
 from builder.frontend.wildcard import Wildcard, has_wildcards, without_escapes
 from builder.graph.model import CopyOp, CopySource
 from builder.worker.source_tree import SourceTree, failure_of
+from cache.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Match:
     """One thing to copy: a file, or the contents of a directory."""
 
@@ -31,6 +31,17 @@ class Match:
     name: str  # base name as written: the file's below a destination that is a directory
     is_dir: bool
     include: PathPattern | None = None  # --parents: what of the directory, with its parents
+
+
+Trees = tuple[SourceTree | None, ...]
+"""Of a step's inputs after the first, which is the image that is copied into."""
+
+
+def tree_of(source: CopySource, sources: Trees) -> SourceTree:
+    """The tree that `source` takes from, which must be known."""
+    tree = sources[source.input_index - 1]
+    assert tree is not None, source
+    return tree
 
 
 def select(op: CopyOp, source: CopySource, tree: SourceTree) -> tuple[Match, ...]:

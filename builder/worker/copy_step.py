@@ -1,7 +1,8 @@
 """COPY, ADD and WORKDIR: the operation with the trees that it takes from → one layer's tree.
 
 What it takes is decided in `copy_select` and `copy_walk`, for the key (`copy_digest`) and for the
-copy (`copy_tree`, `copy_archive`) alike; where it lands, in `target_tree`.
+copy (`copy_tree`, `copy_archive`) alike; where it lands, in `target_tree`. A build that copies
+nothing imports what the key needs and no more.
 """
 
 from __future__ import annotations
@@ -10,46 +11,32 @@ import hashlib
 import json
 import os
 import threading
-import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from itertools import zip_longest
+from contextlib import contextmanager
 
 from builder.errors import SourceError, StepFailedError
 from builder.graph.codec import operation_to_json
-from builder.graph.model import CopyOp, CopySource, WorkdirOp
+from builder.graph.model import CopyOp, WorkdirOp
 from builder.layer.errors import PackError
-from builder.layer.pack import pack
-from builder.layer.tarstream import TarStream
 from builder.location import Span
 from builder.worker.chmod import parse_chmod
-from builder.worker.copy_archive import unpack
 from builder.worker.copy_digest import FilesDigest
 from builder.worker.copy_file import InputChangedError
 from builder.worker.copy_owner import names_owner, owner_of
-from builder.worker.copy_reuse import Contents, FindSnapshot, Reuse
-from builder.worker.copy_select import select
-from builder.worker.copy_tree import TreeCopier
+from builder.worker.copy_reuse import FindSnapshot, Reuse
+from builder.worker.copy_select import Trees, select, tree_of
 from builder.worker.source_tree import SourceTree
-from builder.worker.target_tree import DirectoryAttributes, TargetTree
-from builder.worker.tree_writer import Writing
-from builder.worker.workdir_step import make_workdir
 from cache.descriptor import Layer
 from cache.digest import Digest
 from cache.filehash import FileDigests
+from cache.record import record, replace
 from cache.snapshot.api import ActiveSnapshot
 from cache.statedir import StateDir
 
 __all__ = ["CopyStep", "SourceTree"]
 
-_SECOND_NS = 1_000_000_000
 
-Trees = tuple[SourceTree | None, ...]
-"""By input, as `CopySource.input_index` counts them; the first is the image copied into."""
-
-
-@dataclass(frozen=True, slots=True)
+@record
 class FilesSeen:
     """What one look at the files of a COPY found."""
 
@@ -82,7 +69,7 @@ class CopyStep:
 
         With `--link` the layer does not depend on the image that it goes on: what does, the ids of
         names in --chown, is covered where that image's tree is given. Each COPY's files are looked
-        at once; `run` finds out whether they are still so.
+        at once; `run` finds out whether they are still so. `trees` are the inputs', by index.
         """
         if any(trees[source.input_index] is None for source in op.sources):
             return None
@@ -105,7 +92,7 @@ class CopyStep:
             )
             for source in op.sources:
                 total.add_text("source")
-                for match in select(op, source, _tree(source, sources)):
+                for match in select(op, source, tree_of(source, sources)):
                     total.add(match)
             seen = FilesSeen(total.digest, total.fingerprint, total.contents)
             with self._guard:
@@ -125,10 +112,12 @@ class CopyStep:
         `rootfs_dir` is a read-only view of the image that is copied into. StepFailedError, or
         InputChangedError where a context is not what `file_digest` saw.
         """
+        from builder.worker.copy_run import Copying  # noqa: PLC0415 see above
+
         with _located(span):
             with self._guard:
                 seen = self._looked_at.get((op, trees[1:]))
-            copying = _Copy(op, rootfs_dir, trees[1:], active, userxattr=self._userxattr)
+            copying = Copying(op, rootfs_dir, trees[1:], active, userxattr=self._userxattr)
             reuse = None if seen is None else self._reuse(op, trees[1:])
             layer, fingerprint = copying.run(reuse, [] if seen is None else seen.contents)
             if seen is not None and seen.fingerprint != fingerprint:
@@ -156,96 +145,10 @@ class CopyStep:
         self, op: WorkdirOp, rootfs_dir: str, active: ActiveSnapshot, span: Span | None
     ) -> Layer:
         """WORKDIR: the directory, where it is missing; an empty layer where it is there."""
+        from builder.worker.workdir_step import make_workdir  # noqa: PLC0415 see above
+
         with _located(span):
             return make_workdir(op, rootfs_dir, active, userxattr=self._userxattr, span=span)
-
-
-class _Copy:
-    """One COPY or ADD."""
-
-    def __init__(
-        self,
-        op: CopyOp,
-        rootfs_dir: str | None,
-        sources: Trees,
-        active: ActiveSnapshot,
-        *,
-        userxattr: bool,
-    ) -> None:
-        self._op = op
-        self._active = active
-        self._userxattr = userxattr
-        self._now_ns = time.time_ns()
-        self._matches = tuple(
-            match for source in op.sources for match in select(op, source, _tree(source, sources))
-        )
-        self._chmod = parse_chmod(op.chmod)
-        self._owner = owner_of(op.chown, rootfs_dir, None)
-        self._latest_ns = None if op.epoch is None else op.epoch * _SECOND_NS
-        self._target = self._make_target(None if op.link else rootfs_dir)
-
-    def _make_target(self, rootfs_dir: str | None) -> TargetTree:
-        uid, gid = self._owner or (0, 0)
-        latest_ns = self._latest_ns
-        now_ns = self._now_ns if latest_ns is None else min(self._now_ns, latest_ns)
-        return TargetTree(
-            self._active.upperdir,
-            rootfs_dir,
-            new_directory=DirectoryAttributes(self._chmod.parent_mode, uid, gid, now_ns),
-            userxattr=self._userxattr,
-            latest_ns=latest_ns,
-        )
-
-    def run(self, reuse: Reuse | None, contents: list[list[bytes]]) -> tuple[Layer, int]:
-        """The layer, and the fingerprint of the contexts' files; `contents` by match."""
-        op = self._op
-        with ExitStack() as stack:
-            single = len(self._matches) + len(op.inline_files) == 1
-            unpacks = any(match.source.unpack for match in self._matches)
-            stream = stack.enter_context(TarStream()) if single and not unpacks else None
-            writing = Writing(self._target, self._owner, self._chmod.applier(), stream)
-            copier = TreeCopier(writing, exclude=op.exclude, now_ns=self._now_ns)
-            self._write(copier, reuse, contents)
-            self._target.finish()
-            if stream is not None:
-                return stream.finish(), copier.fingerprint
-        return pack(self._active.upperdir, userxattr=self._userxattr), copier.fingerprint
-
-    def _write(self, copier: TreeCopier, reuse: Reuse | None, contents: list[list[bytes]]) -> None:
-        op = self._op
-        for match, digests in zip_longest(self._matches, contents, fillvalue=None):
-            if match is None:
-                break  # there were more matches when they were looked at: `run` will see it
-            if match.source.unpack:
-                fingerprint = unpack(match, self._target, op.dest, self._owner)
-                if fingerprint is not None:
-                    copier.saw(match, fingerprint)
-                    continue
-            if not match.is_dir:
-                self._check_destination()
-            known = None if reuse is None or digests is None else Contents(reuse, digests)
-            copier.copy(match, op.dest, known)
-        for file in op.inline_files:
-            self._check_destination()
-            copier.write_inline(file, op.dest)
-
-    def _check_destination(self) -> None:
-        """Several files must not land on each other in silence, the last one winning."""
-        op = self._op
-        if len(self._matches) + len(op.inline_files) == 1 or op.dest.endswith("/"):
-            return
-        if self._target.is_directory(self._target.resolve(op.dest)):
-            return
-        raise StepFailedError(
-            "with more than one source, the destination must be a directory and end with a /",
-            hint=f'write "{op.dest}/"',
-        )
-
-
-def _tree(source: CopySource, sources: Trees) -> SourceTree:
-    tree = sources[source.input_index - 1]
-    assert tree is not None, source
-    return tree
 
 
 @contextmanager

@@ -6,16 +6,16 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from builder.errors import StepFailedError
 from builder.frontend.ignorefile import IgnoreMatcher
 from builder.kernel.paths import open_beneath
+from cache.record import record
 
 _MAX_LINKS = 255  # as BuildKit
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SourceTree:
     """A context, a mounted stage, a download or a checkout."""
 

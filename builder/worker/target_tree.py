@@ -13,11 +13,11 @@ import errno
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 
 from builder.errors import StepFailedError
 from builder.layer.xattrs import read_xattrs, write_xattr
 from builder.worker.source_tree import failure_of, resolve, xattr_names
+from cache.record import record
 from cache.snapshot.marks import make_opaque
 from cache.statedir import remove_tree
 
@@ -26,7 +26,7 @@ Xattrs = tuple[tuple[bytes, bytes], ...]
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DirectoryAttributes:
     """What a directory of the destination gets in the end."""
 

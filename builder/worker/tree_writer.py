@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import Self
 
 from builder.errors import StepFailedError
@@ -37,11 +36,12 @@ from builder.worker.target_tree import (
     give,
     owner_failure,
 )
+from cache.record import record
 
 _SECOND_NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Writing:
     """What holds for all that one COPY writes."""
 
