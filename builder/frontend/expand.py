@@ -15,6 +15,7 @@ from builder.frontend.goformat import SPACE, quoted
 from builder.frontend.problems import WordProblemError
 from builder.frontend.shellpattern import replaced, without_prefix, without_suffix
 
+_DEPTH_LIMIT = 50  # far below what Python's own limit lets through
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!0")
 
 
@@ -124,6 +125,7 @@ class _Lexer:
     """One reading of a text from left to right."""
 
     __slots__ = (
+        "_depth",
         "_escape",
         "_pos",
         "_use",
@@ -147,6 +149,7 @@ class _Lexer:
         self._escape = escape
         self._use = use
         self._pos = 0
+        self._depth = 0  # of modifiers within modifiers
 
     def read(self) -> list[_Piece]:
         """The whole text."""
@@ -196,6 +199,9 @@ class _Lexer:
 
     def _nested(self, stop: str, *, keeps_escapes: bool) -> str:
         """The word or pattern of a modifier."""
+        if self._depth == _DEPTH_LIMIT:
+            raise WordProblemError(f"variables are nested more than {_DEPTH_LIMIT} deep")
+        self._depth += 1
         before, self.keeps_escapes = self.keeps_escapes, keeps_escapes
         try:
             return "".join(text for text, _ in self._read_until(stop))
@@ -206,6 +212,7 @@ class _Lexer:
             raise
         finally:
             self.keeps_escapes = before
+            self._depth -= 1
 
     def _escaped(self) -> str:
         """The character after an escape character; one at the very end vanishes."""

@@ -46,6 +46,20 @@ def _tokens(pattern: str) -> list[str]:
 
 
 def _compiled(tokens: list[str], *, is_greedy: bool) -> re.Pattern[str]:
-    star = ".*" if is_greedy else ".*?"
-    wildcards = {"*": star, "?": "."}
-    return re.compile("".join(wildcards.get(token, token) for token in tokens))
+    """Only the last gap decides how long a match is; all before it end as early as they can.
+
+    Nothing is gained by ending one of them later, so atomic groups keep `re` from trying: its
+    time would double with each star of a hostile pattern.
+    """
+    stretches = [""]  # what stands between stars
+    for piece in tokens:
+        if piece != "*":
+            stretches[-1] += "." if piece == "?" else piece
+        elif stretches[-1] or len(stretches) == 1:  # several stars in a row are one
+            stretches.append("")
+    start, *rest = stretches
+    if not rest:
+        return re.compile(start)
+    middle = "".join(f"(?>.*?{stretch})" for stretch in rest[:-1])
+    gap = ".*" if is_greedy else ".*?"
+    return re.compile(f"{start}{middle}{gap}{rest[-1]}")
