@@ -258,13 +258,15 @@ def _sweep(owner_dir: str) -> bool:
         # being made (mkdir, then the lock file) or half removed: only an old one is orphaned
         with suppress(FileNotFoundError):
             if time.time() - os.stat(owner_dir).st_mtime > 60:
-                remove_tree(owner_dir)
+                with suppress(PermissionError):
+                    remove_tree(owner_dir)
                 return True
         return False
     try:
         if not _try_lock(lock_fd):
             return False
-        remove_tree(owner_dir)
+        with suppress(PermissionError):  # of subordinate ids: left to a command that acts as them
+            remove_tree(owner_dir)
     finally:
         os.close(lock_fd)
     return True

@@ -77,6 +77,21 @@ def test_what_a_killed_process_left_is_swept(state, root_dir):
     assert not state.sweep()
 
 
+def test_what_this_user_may_not_remove_is_left_to_others(state, root_dir, monkeypatch):
+    os.makedirs(os.path.join(root_dir, "tmp", "1-dead", "snapshot"))
+    open(os.path.join(root_dir, "tmp", "1-dead", "lock"), "w").close()
+
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", denied)
+        assert state.sweep()
+    os.utime(os.path.join(root_dir, "tmp", "1-dead"), (1, 1))
+    assert state.sweep()
+    assert os.listdir(os.path.join(root_dir, "tmp")) == []
+
+
 def test_a_living_process_is_known_by_its_name(state, root_dir):
     code = "print(state.owner, flush=True)\nimport time\ntime.sleep(60)"
     other = in_another_process(root_dir, code, stdout=subprocess.PIPE)
