@@ -93,7 +93,7 @@ def _fields(line: ListedImage, now: float, *, truncate: bool) -> dict[str, str]:
         "ID": image_id(line, truncate=truncate),
         "Repository": reference.familiar_repository if reference else _NONE,
         "Tag": (reference.tag if reference else "") or _NONE,
-        "Digest": (reference.digest if reference else None) or _NONE,
+        "Digest": line.digest or _NONE,
         "CreatedSince": ago(created, now=now),
         "CreatedAt": local_time(created),
         "Size": human_size(line.size_bytes),

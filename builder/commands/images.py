@@ -9,6 +9,7 @@ from builder.engine import Engine
 from builder.errors import UsageError
 from builder.frontend.wildcard import Wildcard
 from builder.image.assemble import seconds_of
+from builder.image.imagestore import manifest_digest
 from builder.image.model import HistoryEntry, StoredImage
 from builder.image.reference import Reference, parse_reference
 from builder.worker.stored_images import find_image
@@ -19,10 +20,11 @@ FILTERS = ("dangling", "label", "before", "since", "reference")
 
 @dataclass(frozen=True, slots=True)
 class ListedImage:
-    """An image under one of its names; without a name it is listed once."""
+    """An image under one of its tags; without one it is listed once a repository, or once."""
 
     image: StoredImage
     reference: Reference | None
+    digest: Digest | None = None  # of its manifest, where it came with one
 
     @property
     def size_bytes(self) -> int:
@@ -51,9 +53,11 @@ def list_images(
 
 
 def _lines(image: StoredImage) -> list[ListedImage]:
-    if not image.names:
+    references = [parse_reference(name) for name in image.names]
+    tagged = [one for one in references if one.tag]
+    if not references:
         return [ListedImage(image, None)]
-    return [ListedImage(image, parse_reference(name)) for name in image.names]
+    return [ListedImage(image, one, manifest_digest(image, one)) for one in tagged or references]
 
 
 _Test = Callable[[ListedImage], bool]
@@ -68,7 +72,7 @@ def _filter(engine: Engine, text: str) -> _Test:
     match name:
         case "dangling":
             wanted = value.lower() in {"1", "true"}
-            return lambda line: (line.reference is None) is wanted
+            return lambda line: (line.reference is None or not line.reference.tag) is wanted
         case "label":
             return _by_label(value)
         case "reference":

@@ -14,10 +14,11 @@ from builder.engine import Engine
 from builder.errors import UsageError
 from builder.image.model import MediaType, Platform, StoredImage
 from builder.image.platform import host_platform
+from builder.image.reference import parse_reference
 from builder.layer.compress import decompressed
 from builder.worker.image_archive import ArchiveSource
 from builder.worker.image_layers import MAGIC_BYTES, media_type_of
-from builder.worker.image_layout import images_in_source
+from builder.worker.image_layout import SourceImage, images_in_source
 from builder.worker.image_source import DirectorySource, ImageSource
 from builder.worker.image_step import keep_image
 
@@ -42,10 +43,18 @@ def load(engine: Engine, path: str, *, platform: Platform | None = None) -> tupl
     with _source(engine, path) as source, engine.leases.hold() as lease:
         for found in images_in_source(source, platform or host_platform()):
             image = keep_image(engine, source, found, lease)
-            for name in found.names:
+            for name in (*found.names, *_digest_names(found)):
                 engine.images.tag(name, image.image_id)
             loaded.append(LoadedImage(engine.images.get(image.image_id), found.names))
     return tuple(loaded)
+
+
+def _digest_names(found: SourceImage) -> list[str]:
+    """REPOSITORY@DIGEST for each repository that the image came from, if it has a manifest."""
+    if found.manifest_digest is None:
+        return []
+    repositories = {parse_reference(name).repository for name in found.names}
+    return [f"{repository}@{found.manifest_digest}" for repository in sorted(repositories)]
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from builder.engine import Engine
+from builder.image.imagestore import stored_name
 from builder.image.model import StoredImage
 from builder.image.reference import parse_reference
 from builder.runtime.container import ContainerReport
@@ -37,9 +38,11 @@ def remove_image(engine: Engine, text: str, *, force: bool) -> Removed:
     """
     image = find_image(engine, text)
     name = _name_meant(image, text)
-    if name is not None and len(image.names) > 1:
-        engine.images.untag(name)
-        return Removed((name,), None)
+    names = () if name is None else _names_with(image, name)
+    if name is not None and len(image.names) > len(names):
+        for one in names:
+            engine.images.untag(one)
+        return Removed(names, None)
     _check_names(image, by_name=name is not None, force=force)
     _check_containers(engine, image, text, force=force)
     engine.images.remove(image.image_id)
@@ -50,7 +53,15 @@ def _name_meant(image: StoredImage, text: str) -> str | None:
     """The image's name that `text` is; None where it is the id or its beginning."""
     if image.image_id.removeprefix("sha256:").startswith(text.removeprefix("sha256:")):
         return None
-    return parse_reference(text).normal
+    return stored_name(parse_reference(text))
+
+
+def _names_with(image: StoredImage, name: str) -> tuple[str, ...]:
+    """The names that go with `name`: with a repository's last tag, its digests."""
+    repository = parse_reference(name).repository
+    related = [one for one in image.names if parse_reference(one).repository == repository]
+    tags = [one for one in related if "@" not in one]
+    return tuple(related) if tags == [name] else (name,)
 
 
 def _check_names(image: StoredImage, *, by_name: bool, force: bool) -> None:

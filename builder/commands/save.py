@@ -25,7 +25,7 @@ _ID = re.compile(r"(?:sha256:)?[0-9a-f]{6,64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class SaveRequest:
-    """`images` are names or ids; an image named by id has no name in the archive."""
+    """`images` are names or ids; one named by id or digest has no name in the archive."""
 
     images: tuple[str, ...]
     dest: str  # "-" for stdout
@@ -47,7 +47,7 @@ def _named_images(engine: Engine, texts: Sequence[str]) -> list[NamedImage]:
     for text in texts:
         image = find_image(engine, text)
         asked = names.setdefault(image.image_id, [])
-        name = "" if _ID.match(text) else parse_reference(text).normal
+        name = "" if _ID.match(text) or "@" in text else parse_reference(text).normal
         if name in image.names and name not in asked:
             asked.append(name)
     return [

@@ -1,6 +1,7 @@
 """The images of the store: their configs, names, and the blobs that their layers are kept as.
 
-A config is a blob, the image's id its digest. Rows of `images`, `names` and `layer_blobs` (see
+A config is a blob, the image's id its digest. An image that came with a manifest has its digest as
+one of its names: REPOSITORY@DIGEST. Rows of `images`, `names` and `layer_blobs` (see
 cache.database) say which configs are images, what they are called and where the layers' bytes lie.
 """
 
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, cast
 from builder.image.codec import decode_config, encode_config
 from builder.image.errors import AmbiguousImageError, InvalidReferenceError
 from builder.image.model import ImageConfig, StoredImage
-from builder.image.reference import parse_reference
+from builder.image.reference import Reference, parse_reference
 from cache.descriptor import Descriptor
 from cache.digest import Digest, sha256_digest
 from cache.errors import NotFoundError
+from cache.record import replace
 
 if TYPE_CHECKING:
     import sqlite3
@@ -96,7 +98,7 @@ class ImageStore:
         if prefix and len(prefix[1]) == 64:
             return self._first("WHERE image_id = ?", f"sha256:{prefix[1]}")
         try:
-            name = parse_reference(text).normal
+            name = stored_name(parse_reference(text))
         except InvalidReferenceError:
             if prefix is None:
                 raise
@@ -183,6 +185,19 @@ class ImageStore:
             names=tuple(sorted(json.loads(names))),
             stored_at=stored_at,
         )
+
+
+def stored_name(reference: Reference) -> str:
+    """The form that a name is stored in: beside a digest, a tag says nothing."""
+    return replace(reference, tag="").normal if reference.digest else reference.normal
+
+
+def manifest_digest(image: StoredImage, reference: Reference) -> Digest | None:
+    """The digest of the manifest that the image came with into this repository, if it did."""
+    known = (parse_reference(name) for name in image.names)
+    return next(
+        (one.digest for one in known if one.repository == reference.repository and one.digest), None
+    )
 
 
 def _select(connection: sqlite3.Connection, condition: str, *parameters: str) -> tuple[_Row, ...]:

@@ -126,12 +126,12 @@ def _dockerfile(
     if file == "-":
         text = sys.stdin.buffer.read(MAX_DOCKERFILE_BYTES + 1)
         return _decoded("-", text), _ignore_at(common)
-    path, name = _dockerfile_path(root_dir, file)
+    path, name = dockerfile_path(root_dir, file)
     own = f"{path}.dockerignore"
     return _decoded(name, _read(path, name)), _ignore_at(own if os.path.exists(own) else common)
 
 
-def _dockerfile_path(root_dir: str, file: str | None) -> tuple[str, str]:
+def dockerfile_path(root_dir: str, file: str | None) -> tuple[str, str]:
     """Where it is, and its name for messages. `-f` counts from here, then from the context."""
     if file is not None:
         inside = os.path.join(root_dir, file)

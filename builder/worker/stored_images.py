@@ -50,7 +50,7 @@ def _hint(parts: StoreParts, name: str) -> str:
 def _nearest(parts: StoreParts, name: str) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415 - for a failing command only
 
-    stored = [parse_reference(known).familiar for known in parts.images.names()]
+    stored = [parse_reference(known).familiar for known in parts.images.names() if "@" not in known]
     try:
         name = parse_reference(name).familiar
     except InvalidReferenceError:
