@@ -5,6 +5,7 @@ A running step's line shows its name, the last line it wrote and for how long it
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from builder.events import (
 )
 
 REFRESH_S = 0.2
+START_OF_LINE = "\r\x1b[K"
 MAX_LINES = 10
 """Running steps that have a line; more than these run unseen."""
 
@@ -68,7 +70,7 @@ class TtyRenderer:
                 self._running[vertex] = _Running(name, time.monotonic(), self._line())
                 self._draw(self._running[vertex])
             case StepCached(name=name):
-                self._write(f" => CACHED {name}")
+                self._write(self._fitting(" => CACHED ", name, ""))
             case StepOutput(vertex=vertex, output=output):
                 self._note(vertex, output.decode(errors="replace"))
             case StepProgress(vertex=vertex, what=what, done_bytes=done, total_bytes=total):
@@ -76,13 +78,13 @@ class TtyRenderer:
                 self._note(vertex, f"{what} {done / 1e6:.1f}MB{of_total}")
             case StepFinished(vertex=vertex, seconds=seconds):
                 self._end(vertex, f"{seconds:6.1f}s")
-            case StepFailed(vertex=vertex, message=message):
-                self._end(vertex, f"ERROR {message.splitlines()[0] if message else ''}")
+            case StepFailed(vertex=vertex, seconds=seconds):
+                self._end(vertex, f"{seconds:6.1f}s  FAILED")
             case Warned():
                 self._write("\n".join(warning_lines(event)))
 
     def _line(self) -> tqdm[Never] | None:
-        if len(self._running) >= MAX_LINES:
+        if sum(step.bar is not None for step in self._running.values()) >= MAX_LINES:
             return None
         return tqdm(bar_format="{desc}", file=self._stream, leave=False, dynamic_ncols=True)
 
@@ -99,12 +101,27 @@ class TtyRenderer:
 
     def _end(self, vertex: str, how: str) -> None:
         step = self._running.pop(vertex, None)
-        if step is not None:
-            if step.bar is not None:
-                step.bar.close()
-            self._write(f" => {step.name}  {how}")
+        if step is None:
+            return
+        # a line taken out of the middle leaves a hole: take all away, bottom first, and draw anew
+        others = list(self._running.values())
+        for one in [*reversed(others), step]:
+            if one.bar is not None:
+                one.bar.close()
+                one.bar = None
+        self._write(self._fitting(" => ", step.name, f"  {how}"))
+        for one in others[:MAX_LINES]:
+            one.bar = self._line()
+            self._draw(one)
+
+    def _fitting(self, before: str, name: str, after: str) -> str:
+        """One line of the terminal, with as much of `name` as has room."""
+        columns = os.get_terminal_size(self._stream.fileno()).columns
+        room = max(20, columns - len(before) - len(after) - 1)
+        return before + (name if len(name) <= room else name[: room - 1] + "…") + after
 
     def _write(self, text: str) -> None:
+        self._stream.write(START_OF_LINE)  # where tqdm leaves the cursor depends on its lines
         tqdm.write(text, file=self._stream)
 
     def _tick(self) -> None:
