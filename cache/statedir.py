@@ -213,7 +213,14 @@ class StateDir:
             os.close(lock_fd)
 
     def sweep(self) -> bool:
-        """Remove what dead processes left in tmp/; whether there was anything. Cheap if not."""
+        """Remove what dead processes left in tmp/ and locks/. Cheap when there is nothing.
+
+        Whether there was anything in tmp/: a process that did not end by itself may have left a
+        tree as well.
+        """
+        locks_dir = os.path.join(self.root_dir, "locks")
+        for name in os.listdir(locks_dir):
+            _sweep_lock(os.path.join(locks_dir, name))
         tmp_dir = os.path.join(self.root_dir, "tmp")
         swept = False
         for name in os.listdir(tmp_dir):
@@ -270,6 +277,18 @@ def _sweep(owner_dir: str) -> bool:
     finally:
         os.close(lock_fd)
     return True
+
+
+def _sweep_lock(path: str) -> None:
+    try:
+        lock_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        if _try_lock(lock_fd) and _names(path, lock_fd):
+            os.unlink(path)  # under the lock, as whoever gives it up does
+    finally:
+        os.close(lock_fd)
 
 
 def _try_lock(lock_fd: int) -> bool:

@@ -30,7 +30,7 @@ def read_xattrs(target: int | str, names: list[str]) -> tuple[tuple[bytes, bytes
         if is_kept(name):
             with suppress(FileNotFoundError):
                 value = _get(target, name)
-                found.append((os.fsencode(name), _portable(name, value)))
+                found.append((os.fsencode(name), portable_value(name, value)))
     return tuple(sorted(found))
 
 
@@ -55,7 +55,7 @@ def _get(target: int | str, name: str) -> bytes:
     return os.getxattr(target, name, follow_symlinks=False)
 
 
-def _portable(name: str, value: bytes) -> bytes:
+def portable_value(name: str, value: bytes) -> bytes:
     """A capability of version 3 names the user namespace that set it: version 2 means any root.
 
     struct vfs_ns_cap_data is vfs_cap_data with the id of that namespace's root behind it; the

@@ -156,10 +156,22 @@ def test_a_lock_ends_with_a_killed_process(state, root_dir):
     code = "with state.lock('k'):\n print('held', flush=True)\n import time\n time.sleep(60)"
     other = in_another_process(root_dir, code, stdout=subprocess.PIPE)
     assert other.stdout.readline() == "held\n"
+    state.sweep()
+    assert len(os.listdir(os.path.join(root_dir, "locks"))) == 1
     other.kill()
     other.communicate()
     with state.lock("k"):
         pass
+    assert os.listdir(os.path.join(root_dir, "locks")) == []
+
+
+def test_lock_files_of_killed_processes_are_swept(state, root_dir):
+    left = os.path.join(root_dir, "locks", "0" * 64)
+    open(left, "w").close()
+    with state.lock("k"):
+        state.sweep()
+        assert len(os.listdir(os.path.join(root_dir, "locks"))) == 1
+        assert not os.path.exists(left)
 
 
 def test_cache_mounts_of_any_name_stay_inside_the_store(state):
