@@ -116,7 +116,7 @@ class TtyRenderer:
 
     def _fitting(self, before: str, name: str, after: str) -> str:
         """One line of the terminal, with as much of `name` as has room."""
-        columns = os.get_terminal_size(self._stream.fileno()).columns
+        columns = os.get_terminal_size(self._stream.fileno()).columns or 80
         room = max(20, columns - len(before) - len(after) - 1)
         return before + (name if len(name) <= room else name[: room - 1] + "…") + after
 
