@@ -102,7 +102,8 @@ class IgnoreMatcher:
         self.patterns = tuple(patterns)
         self._exceptions = tuple(i for i, one in enumerate(self.patterns) if one.exception)
         self._index = _PatternIndex([one.pattern for one in self.patterns])
-        self._directories: dict[str, _Directory] = {}
+        self._root = _Directory((), ("",), (), excluded=False)
+        self._directories = {"": self._root}
 
     @classmethod
     def of(cls, patterns: Sequence[str]) -> IgnoreMatcher:
@@ -123,7 +124,7 @@ class IgnoreMatcher:
             return False
         parent, _, name = path.rpartition("/")
         directory = self._directories.get(parent) or self._directory(parent)
-        hits = self._index.matching(path, name, directory.heads)
+        hits = self._index.matching(path, name, directory)
         if not hits and not directory.matched:
             return False
         return self._verdict(directory.matched, hits)[0]
@@ -142,22 +143,29 @@ class IgnoreMatcher:
         return not any(patterns[i].pattern.may_match_below(path) for i in later)
 
     def _directory(self, path: str) -> _Directory:
-        known = self._directories.get(path)
-        if known is not None:
-            return known
-        if not path:
-            made = _Directory((), ("",), excluded=False)
-        else:
-            parent_path, _, name = path.rpartition("/")
-            parent = self._directory(parent_path)
-            hits = self._index.matching(path, name, parent.heads)
-            excluded, matched = self._verdict(parent.matched, hits)
-            heads = parent.heads
-            if path in self._index.heads:
-                heads = (*heads, path)
-            made = _Directory(matched, heads, excluded=excluded)
+        """The results for `path`, found from the root down where they aren't known."""
+        directory = self._root
+        end = -1
+        while end < len(path):
+            end = path.find("/", end + 1)
+            if end < 0:
+                end = len(path)
+            directory = self._directories.get(path[:end]) or self._below(directory, path[:end])
+        return directory
+
+    def _below(self, parent: _Directory, path: str) -> _Directory:
+        index = self._index
+        name = path.rpartition("/")[2]
+        excluded, matched = self._verdict(parent.matched, index.matching(path, name, parent))
+        made = _Directory(
+            matched,
+            (*parent.heads, path) if path in index.heads else parent.heads,
+            (*parent.groups, *index.gram_groups(f"{path}/", len(name) + 1)),
+            excluded=excluded,
+        )
         if len(self._directories) >= _MEMO_LIMIT:
             self._directories.clear()
+            self._directories[""] = self._root
         self._directories[path] = made
         return made
 
@@ -182,11 +190,19 @@ class IgnoreMatcher:
 class _Directory:
     """Results for one directory that its children need."""
 
-    __slots__ = ("excluded", "heads", "matched")
+    __slots__ = ("excluded", "groups", "heads", "matched")
 
-    def __init__(self, matched: tuple[int, ...], heads: tuple[str, ...], *, excluded: bool) -> None:
+    def __init__(
+        self,
+        matched: tuple[int, ...],
+        heads: tuple[str, ...],
+        groups: tuple[_Candidates, ...],
+        *,
+        excluded: bool,
+    ) -> None:
         self.matched = matched
         self.heads = heads  # it and its ancestors, as far as patterns have them as literal heads
+        self.groups = groups  # filed under characters that its path holds
         self.excluded = excluded
 
 
@@ -234,29 +250,36 @@ class _PatternIndex:
             case _:
                 assert_never(sign)
 
-    def matching(self, path: str, name: str, heads: tuple[str, ...]) -> set[int]:
-        """Indexes of all patterns that match `path`; `heads` are its literal ancestors, and ""."""
+    def matching(self, path: str, name: str, parent: _Directory) -> set[int]:
+        """Indexes of all patterns that match `path`, which is called `name` in `parent`."""
         patterns = self._patterns
         found = set(self._exact.get(path, ()))
-        for group in self._groups(path, name):
-            for head in heads:
+        for group in self._groups(path, name, parent):
+            for head in parent.heads:
                 for i in group.get(head, ()):
                     if patterns[i].matches(path):
                         found.add(i)
         return found
 
-    def _groups(self, path: str, name: str) -> list[_Candidates]:
-        groups = [self._others] if self._others else []
+    def _groups(self, path: str, name: str, parent: _Directory) -> list[_Candidates]:
+        groups = [*parent.groups, *self.gram_groups(path, len(name))]
+        if self._others:
+            groups.append(self._others)
         if name in self._names:
             groups.append(self._names[name])
         for length, by_text in self._suffixes.items():
             group = by_text.get(name[-length:])
             if group is not None:
                 groups.append(group)
-        for length, by_text in self._grams.items():
-            grams = {path[i : i + length] for i in range(len(path) - length + 1)}
-            groups.extend(by_text[gram] for gram in grams & by_text.keys())
         return groups
+
+    def gram_groups(self, path: str, size: int) -> Iterator[_Candidates]:
+        """What is filed under characters that end in the last `size` ones of `path`."""
+        for length, by_text in self._grams.items():
+            start = max(0, len(path) - size - length + 1)
+            grams = {path[i : i + length] for i in range(start, len(path) - length + 1)}
+            for gram in grams & by_text.keys():
+                yield by_text[gram]
 
 
 _Sign = tuple[Literal["name", "suffix", "gram"], str]
