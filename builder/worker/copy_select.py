@@ -34,11 +34,11 @@ class Match:
 
 
 Trees = tuple[SourceTree | None, ...]
-"""Of a step's inputs after the first, which is the image that is copied into."""
+"""The trees of a step's inputs, in their order; None for one that isn't known yet."""
 
 
 def tree_of(source: CopySource, sources: Trees) -> SourceTree:
-    """The tree that `source` takes from, which must be known."""
+    """The tree that `source` takes from; `sources` are the inputs after the first."""
     tree = sources[source.input_index - 1]
     assert tree is not None, source
     return tree
