@@ -11,23 +11,18 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from builder.engine import Engine
 from builder.errors import UsageError
-from builder.events import Emit, Event, Warned
-from builder.image.imagestore import ImageStore
 from builder.settings import Settings
-from cache.content.local import LocalContentStore
-from cache.database import Database
-from cache.descriptor import ChainId
-from cache.index.sqlite import SqliteCacheIndex
-from cache.leases import Leases
 from cache.record import replace
-from cache.snapshot.overlay import OverlaySnapshotter
-from cache.statedir import StateDir
 
 if TYPE_CHECKING:  # names only, see above
+    from builder.engine import Engine
+    from builder.events import Emit, Event
     from builder.export.api import Exporter
     from builder.sandbox.api import Executor
+    from builder.sandbox.server_process import ServerProcess
+    from cache.descriptor import ChainId
+    from cache.statedir import StateDir
 
 
 def ignore(event: Event) -> None:
@@ -36,40 +31,57 @@ def ignore(event: Event) -> None:
 
 @contextmanager
 def open_engine(
-    settings: Settings, *, emit: Emit = ignore, mounts: bool = True
+    settings: Settings, *, emit: Emit = ignore, mounts: bool = True, runs: bool = False
 ) -> Generator[Engine]:
     """The engine over the store; what it started or mounted is gone when the block ends.
 
     `mounts`: enter namespaces of this process's own, for mounts and, when not root, for the ids
     of the store's files. Commands that only read the index leave it out. Single-threaded up to
-    here, or the kernel refuses.
+    here, or the kernel refuses. `runs`: a process will be run for sure, so the sandbox's server
+    gets ready while the rest is imported.
     """
     with ExitStack() as stack:
         if mounts:
             settings = replace(settings, rootless=_enter_namespaces(emit))
-        state = StateDir(settings.root_dir)
-        stack.callback(state.close)
-        state.sweep()
-        database = Database(state)
-        stack.callback(database.close)
-        content = LocalContentStore(state)
-        snapshots = OverlaySnapshotter(state, database, userxattr=settings.rootless)
-        images = ImageStore(database, content)
-        engine = Engine(
-            settings=settings,
-            state=state,
-            database=database,
-            content=content,
-            snapshots=snapshots,
-            index=SqliteCacheIndex(database),
-            images=images,
-            leases=Leases(state, database),
-            executor=_executor(state, settings, stack),
-            exporter=lambda kind: _exporter(kind, engine),
-            emit=emit,
-            now=time.time,
-        )
-        yield engine
+        sandbox = _Sandbox(stack, rootless=settings.rootless)
+        if runs:
+            sandbox.start_server()
+        yield _engine(settings, sandbox, emit, stack)
+
+
+def _engine(settings: Settings, sandbox: _Sandbox, emit: Emit, stack: ExitStack) -> Engine:
+    from builder.engine import Engine
+    from builder.image.imagestore import ImageStore
+    from cache.content.local import LocalContentStore
+    from cache.database import Database
+    from cache.index.sqlite import SqliteCacheIndex
+    from cache.leases import Leases
+    from cache.snapshot.overlay import OverlaySnapshotter
+    from cache.statedir import StateDir
+
+    state = StateDir(settings.root_dir)
+    stack.callback(state.close)
+    state.sweep()
+    database = Database(state)
+    stack.callback(database.close)
+    content = LocalContentStore(state)
+    snapshots = OverlaySnapshotter(state, database, userxattr=settings.rootless)
+    images = ImageStore(database, content)
+    engine = Engine(
+        settings=settings,
+        state=state,
+        database=database,
+        content=content,
+        snapshots=snapshots,
+        index=SqliteCacheIndex(database),
+        images=images,
+        leases=Leases(state, database),
+        executor=lambda: sandbox.executor(state),
+        exporter=lambda kind: _exporter(kind, engine),
+        emit=emit,
+        now=time.time,
+    )
+    return engine
 
 
 def _enter_namespaces(emit: Emit) -> bool:
@@ -78,22 +90,35 @@ def _enter_namespaces(emit: Emit) -> bool:
 
     mapping = enter_private_namespaces()
     for warning in mapping.warnings:
+        from builder.events import Warned
+
         emit(Warned(warning))
     return mapping.rootless
 
 
-def _executor(state: StateDir, settings: Settings, stack: ExitStack) -> Callable[[], Executor]:
-    made: list[Executor] = []
+class _Sandbox:
+    """The executor, made when it is first asked for; ended with `stack`."""
 
-    def executor() -> Executor:
+    def __init__(self, stack: ExitStack, *, rootless: bool) -> None:
+        self._stack = stack
+        self._rootless = rootless
+        self._server: ServerProcess | None = None
+        self._executor: Executor | None = None
+
+    def start_server(self) -> None:
+        """Without the executor, whose import takes longer than this."""
+        from builder.sandbox.server_process import ServerProcess
+
+        self._server = ServerProcess()
+        self._stack.callback(self._server.stop)
+
+    def executor(self, state: StateDir) -> Executor:
         from builder.sandbox.executor import NamespaceExecutor
 
-        if not made:
-            made.append(NamespaceExecutor(state, rootless=settings.rootless))
-            stack.callback(made[0].close)
-        return made[0]
-
-    return executor
+        if self._executor is None:
+            self._executor = NamespaceExecutor(state, rootless=self._rootless, server=self._server)
+            self._stack.callback(self._executor.close)
+        return self._executor
 
 
 def _exporter(kind: str, engine: Engine) -> Exporter:

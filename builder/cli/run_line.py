@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from builder.cli.warn import warn
-from builder.commands.run import RunRequest, run
-from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE, UnsupportedError, UsageError
-from builder.runtime import options
-from builder.runtime.bundle import RunOptions
-from builder.runtime.container import DEFAULT_SHM_BYTES, HostConfig, NetworkMode
-from builder.runtime.streams import CallerStreams
-from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
+from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
 from builder.settings import settings_from
 from builder.wiring import open_engine
 from cache.record import record
+
+if TYPE_CHECKING:  # it takes time, and `execute` has none
+    from builder.events import Event
 
 
 @record
@@ -153,90 +149,28 @@ def quick(words: Sequence[str]) -> int | None:
 def execute(line: Line) -> int:
     """Run the container and show what went wrong; the exit status."""
     try:
-        request = request_of(line)
-        with open_engine(settings_from(os.environ, euid=os.geteuid()), emit=warn) as engine:
-            return run(engine, request)
-    except (ProgramNotFoundError, ProgramNotExecutableError, KeyboardInterrupt) as error:
-        return _shown(error)
-    except Exception as error:  # noqa: BLE001 - `failure` tells bugs from the rest
-        return EXIT_BUG if _shown(error) == EXIT_BUG else EXIT_RUN_ENGINE
+        settings = settings_from(os.environ, euid=os.geteuid())
+        with open_engine(settings, emit=_warn, runs=True) as engine:
+            # here and not above: meanwhile the sandbox gets ready
+            from builder.cli.run_request import request_of
+            from builder.commands.run import run
+
+            return run(engine, request_of(line))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - `failure` tells bugs apart
+        return _status_of(error)
 
 
-def _shown(error: BaseException) -> int:
-    from builder.cli import failure  # traceback, 5 ms, is for failures alone
+def _status_of(error: BaseException) -> int:
+    from builder.cli import failure
+    from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
 
-    return failure.report(error)
-
-
-def request_of(line: Line) -> RunRequest:
-    """What the line asks for. Errors as `builder.runtime.options` has them."""
-    for name in ("name", "user", "hostname", "network", "shm-size"):
-        if line.values.get(name) == "":
-            raise UsageError(f"run: --{name} is empty")
-    return RunRequest(
-        image=line.image,
-        options=_run_options(line),
-        caller=CallerStreams(),
-        cidfile=line.values.get("cidfile", ""),
-    )
+    status = failure.report(error)
+    if isinstance(error, (ProgramNotFoundError, ProgramNotExecutableError, KeyboardInterrupt)):
+        return status
+    return EXIT_BUG if status == EXIT_BUG else EXIT_RUN_ENGINE
 
 
-def _run_options(line: Line) -> RunOptions:
-    entrypoint = line.values.get("entrypoint")
-    return RunOptions(
-        args=line.args,
-        name=line.values.get("name", ""),
-        env=_env(line),
-        user=line.values.get("user"),
-        working_dir=line.values.get("workdir", ""),
-        entrypoint=None if entrypoint is None else tuple(filter(None, (entrypoint,))),
-        labels=options.parse_pairs(line.lists.get("label", ()), option="--label"),
-        host=_host_config(line),
-    )
+def _warn(event: Event) -> None:
+    from builder.cli.warn import warn
 
-
-def _host_config(line: Line) -> HostConfig:
-    security = options.parse_security_options(line.lists.get("security-opt", ()))
-    hostname, shm_size = line.values.get("hostname"), line.values.get("shm-size")
-    return HostConfig(
-        network=_network(line.values.get("network", "default")),
-        hostname=options.parse_hostname(hostname) if hostname else "",
-        extra_hosts=tuple(map(options.parse_extra_host, line.lists.get("add-host", ()))),
-        volumes=tuple(
-            options.parse_volume(text, working_dir=os.getcwd())
-            for text in line.lists.get("volume", ())
-        ),
-        auto_remove="rm" in line.switches,
-        terminal="tty" in line.switches,
-        stdin_open="interactive" in line.switches,
-        readonly_rootfs="read-only" in line.switches,
-        privileged="privileged" in line.switches,
-        cap_add=tuple(map(options.parse_capability, line.lists.get("cap-add", ()))),
-        cap_drop=tuple(map(options.parse_capability, line.lists.get("cap-drop", ()))),
-        no_new_privileges=security.no_new_privileges,
-        seccomp=security.seccomp,
-        rlimits=tuple(map(options.parse_ulimit, line.lists.get("ulimit", ()))),
-        shm_size_bytes=(
-            options.parse_size(shm_size, option="--shm-size") if shm_size else DEFAULT_SHM_BYTES
-        ),
-    )
-
-
-def _env(line: Line) -> tuple[options.EnvEntry, ...]:
-    """Those of the files first: `-e` wins."""
-    entries: list[options.EnvEntry] = []
-    for path in line.lists.get("env-file", ()):
-        with open(path, encoding="utf-8") as file:
-            entries += options.parse_env_file(file.read(), os.environ)
-    entries += (options.parse_env(text, os.environ) for text in line.lists.get("env", ()))
-    return tuple(entries)
-
-
-def _network(text: str) -> NetworkMode:
-    match text:
-        case "default" | "host" | "none":
-            return text
-        case _:
-            raise UnsupportedError(
-                f"run: --network {text} is not supported", hint="host and none are"
-            )
+    warn(event)

@@ -14,7 +14,6 @@ from builder.kernel.capabilities import NAMES
 from builder.runtime.bundle import process_spec, sandbox_network
 from builder.runtime.container import Container, ContainerState
 from builder.runtime.control import ControlServer, listening
-from builder.runtime.freezing import Freezer, SignalFreezer
 from builder.runtime.liveness import boot_id, identity_of
 from builder.runtime.rootfs import container_rootfs
 from builder.runtime.streams import Attachment
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     import _socket
 
     from builder.runtime.containers import Containers
+    from builder.runtime.freezing import Freezer
     from builder.runtime.signals import SignalQueue
     from builder.sandbox.api import Executor, ExitStatus, Process
     from builder.sandbox.cgroup import ControlGroup
@@ -65,10 +65,16 @@ def run_to_end(container: Container, runner: Runner, attachment: Attachment) -> 
             process = _started(container, runner, attachment, stack)
         attachment.attach(process.terminal_fd)
         _record_start(container, runner, process, group)
-        freezer = group or SignalFreezer(process.pid)
+        freezer = group or _freezer_by_signals(process)
         status = _Foreground(process, runner.signals, attachment).supervise(listener, freezer)
         _record_end(container, runner, status.code)
     return status.code
+
+
+def _freezer_by_signals(process: Process) -> Freezer:
+    from builder.runtime.freezing import SignalFreezer  # noqa: PLC0415 - rootless mostly
+
+    return SignalFreezer(process.pid)
 
 
 def given_up(signals: SignalQueue) -> bool:

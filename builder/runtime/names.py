@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from builder.runtime.errors import InvalidContainerNameError
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}\Z")
+_LIMIT = 255
+_LETTERS_DIGITS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_ALLOWED = _LETTERS_DIGITS | frozenset("_.-")
 
 _ADJECTIVES = (
     "agile amber ample artful autumn azure balmy blithe bold brave breezy bright brisk calm candid "
@@ -36,7 +37,8 @@ _SURNAMES = (
 
 def checked_name(text: str) -> str:
     """`text` if a container may be called so; InvalidContainerNameError for anything else."""
-    if not _NAME.match(text):
+    first_is_right = text[:1] in _LETTERS_DIGITS
+    if not first_is_right or not _ALLOWED.issuperset(text) or len(text) > _LIMIT:
         raise InvalidContainerNameError(
             f"{text[:300]!a} is not a container name",
             hint="a name has letters, digits, _ . and -, and begins with a letter or a digit",

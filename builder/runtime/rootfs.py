@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from builder.kernel.paths import open_in_root
 from builder.runtime.container import Container, Volume
 from builder.runtime.errors import InvalidOptionError
-from builder.runtime.treecopy import copy_tree
 from builder.sandbox.mountpoints import BASE_POINTS, MountPoint, mounted_with_points
 from cache.descriptor import chain_id
 from cache.snapshot.api import Mount
@@ -92,6 +91,8 @@ def _volume_points(container: Container) -> Iterator[MountPoint]:
 
 def _fill(volume_dir: str, root_fd: int, volume: Volume, userxattr: bool) -> None:  # noqa: FBT001
     """Make a new volume, with what the image has in its place. One that is there stays as it is."""
+    from builder.runtime.treecopy import copy_tree  # noqa: PLC0415 - for volumes alone
+
     if os.path.isdir(volume_dir):
         return
     aside = f"{volume_dir}.new"

@@ -20,13 +20,15 @@ class NamespaceExecutor:
     """Implements `api.Executor`.
 
     To be made after `idmap.enter_private_namespaces`; `rootless` is what that found. The server
-    starts with the first process, or earlier by `prepare`.
+    starts with the first process, or earlier by `prepare`; one that runs already is taken over.
     """
 
-    def __init__(self, state: StateDir, *, rootless: bool) -> None:
+    def __init__(
+        self, state: StateDir, *, rootless: bool, server: ServerProcess | None = None
+    ) -> None:
         self._state = state
         self._rootless = rootless
-        self._server: ServerProcess | None = None
+        self._server = server
         self._closed = False
         self._starting = threading.Lock()
         self._warnings: dict[str, None] = {}

@@ -1,0 +1,87 @@
+"""From the command line of `run`, as it was read, to what it asks for."""
+
+from __future__ import annotations
+
+import os
+
+from builder.cli.run_line import Line
+from builder.commands.run import RunRequest
+from builder.errors import UnsupportedError, UsageError
+from builder.runtime import options
+from builder.runtime.bundle import RunOptions
+from builder.runtime.container import DEFAULT_SHM_BYTES, HostConfig, NetworkMode
+from builder.runtime.streams import CallerStreams
+
+
+def request_of(line: Line) -> RunRequest:
+    """What the line asks for. Errors as `builder.runtime.options` has them."""
+    for name in ("name", "user", "hostname", "network", "shm-size"):
+        if line.values.get(name) == "":
+            raise UsageError(f"run: --{name} is empty")
+    return RunRequest(
+        image=line.image,
+        options=_run_options(line),
+        caller=CallerStreams(),
+        cidfile=line.values.get("cidfile", ""),
+    )
+
+
+def _run_options(line: Line) -> RunOptions:
+    entrypoint = line.values.get("entrypoint")
+    return RunOptions(
+        args=line.args,
+        name=line.values.get("name", ""),
+        env=_env(line),
+        user=line.values.get("user"),
+        working_dir=line.values.get("workdir", ""),
+        entrypoint=None if entrypoint is None else tuple(filter(None, (entrypoint,))),
+        labels=options.parse_pairs(line.lists.get("label", ()), option="--label"),
+        host=_host_config(line),
+    )
+
+
+def _host_config(line: Line) -> HostConfig:
+    security = options.parse_security_options(line.lists.get("security-opt", ()))
+    hostname, shm_size = line.values.get("hostname"), line.values.get("shm-size")
+    return HostConfig(
+        network=_network(line.values.get("network", "default")),
+        hostname=options.parse_hostname(hostname) if hostname else "",
+        extra_hosts=tuple(map(options.parse_extra_host, line.lists.get("add-host", ()))),
+        volumes=tuple(
+            options.parse_volume(text, working_dir=os.getcwd())
+            for text in line.lists.get("volume", ())
+        ),
+        auto_remove="rm" in line.switches,
+        terminal="tty" in line.switches,
+        stdin_open="interactive" in line.switches,
+        readonly_rootfs="read-only" in line.switches,
+        privileged="privileged" in line.switches,
+        cap_add=tuple(map(options.parse_capability, line.lists.get("cap-add", ()))),
+        cap_drop=tuple(map(options.parse_capability, line.lists.get("cap-drop", ()))),
+        no_new_privileges=security.no_new_privileges,
+        seccomp=security.seccomp,
+        rlimits=tuple(map(options.parse_ulimit, line.lists.get("ulimit", ()))),
+        shm_size_bytes=(
+            options.parse_size(shm_size, option="--shm-size") if shm_size else DEFAULT_SHM_BYTES
+        ),
+    )
+
+
+def _env(line: Line) -> tuple[options.EnvEntry, ...]:
+    """Those of the files first: `-e` wins."""
+    entries: list[options.EnvEntry] = []
+    for path in line.lists.get("env-file", ()):
+        with open(path, encoding="utf-8") as file:
+            entries += options.parse_env_file(file.read(), os.environ)
+    entries += (options.parse_env(text, os.environ) for text in line.lists.get("env", ()))
+    return tuple(entries)
+
+
+def _network(text: str) -> NetworkMode:
+    match text:
+        case "default" | "host" | "none":
+            return text
+        case _:
+            raise UnsupportedError(
+                f"run: --network {text} is not supported", hint="host and none are"
+            )
