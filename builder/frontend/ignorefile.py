@@ -36,16 +36,10 @@ class IllegalExceptionError(SourceError):
         )
 
 
-def parse_ignore_file(text: str) -> tuple[str, ...]:
-    """The patterns of a .dockerignore, cleaned: no comments, no blank lines, no leading slash."""
-    return tuple(pattern for _, pattern in _numbered_patterns(text))
-
-
 def read_ignore_file(source: SourceFile) -> IgnoreMatcher:
     """The matcher of a .dockerignore; its errors carry the line."""
-    numbered = list(_numbered_patterns(source.text))
     compiled: list[IgnorePattern] = []
-    for number, text in numbered:
+    for number, text in _numbered_patterns(source.text):
         try:
             compiled.extend(_ignore_patterns([text]))
         except SourceError as error:
@@ -55,6 +49,7 @@ def read_ignore_file(source: SourceFile) -> IgnoreMatcher:
 
 
 def _numbered_patterns(text: str) -> Iterator[tuple[int, str]]:
+    """Each pattern with its line: comments and blank lines gone, cleaned, without leading slash."""
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if line.startswith("#"):
             continue

@@ -60,17 +60,3 @@ def _object(warning: CheckWarning) -> JsonObject:
             "location": location_object(warning.span) if warning.span else None,
         }
     )
-
-
-def summary_lines(warnings: Sequence[CheckWarning]) -> list[str]:
-    """A line for each, as the end of a build shows them; [] where there are none."""
-    if not warnings:
-        return []
-    plural = "" if len(warnings) == 1 else "s"
-    title = f"{len(warnings)} warning{plural} found (use --check to see the lines):"
-    return [title, *(f" - {_summary(warning)}" for warning in warnings)]
-
-
-def _summary(warning: CheckWarning) -> str:
-    where = f" (line {warning.span.first_line})" if warning.span else ""
-    return f"{warning.rule or 'warning'}: {warning.message}{where}"

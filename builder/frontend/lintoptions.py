@@ -5,7 +5,7 @@ from __future__ import annotations
 from builder.errors import SyntaxProblemError
 from builder.frontend.goformat import quoted, truth
 from builder.frontend.instructions import Dockerfile
-from builder.frontend.lint_rules import RULES, Rule
+from builder.frontend.lint_rules import Rule
 from builder.frontend.problems import did_you_mean
 from cache.record import record
 
@@ -68,11 +68,6 @@ def parse_check_options(text: str) -> CheckOptions:
         experimental_all=experimental == _ALL,
         fails_build=_truth(values.get("error", "false")),
     )
-
-
-def unknown_rules(options: CheckOptions) -> tuple[str, ...]:
-    """Names among `options` that no rule has, sorted: most likely typing mistakes."""
-    return tuple(sorted((options.skipped | options.experimental) - RULES.keys() - _ALL))
 
 
 def _names(text: str) -> frozenset[str]:

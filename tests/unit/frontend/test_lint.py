@@ -8,7 +8,7 @@ from builder.frontend.ignorefile import IgnoreMatcher
 from builder.frontend.instructions import Add, Copy, Expose, Workdir
 from builder.frontend.lint import ChecksFailedError, check_dockerfile, fail_on_findings
 from builder.frontend.lint_rules import RULES
-from builder.frontend.lint_text import render_check_json, render_check_text, summary_lines
+from builder.frontend.lint_text import render_check_json, render_check_text
 from builder.frontend.lintfacts import (
     ContextSources,
     ExpandedPorts,
@@ -18,10 +18,10 @@ from builder.frontend.lintfacts import (
     StageFacts,
     UndefinedVariable,
 )
-from builder.frontend.lintoptions import parse_check_options, unknown_rules
 from builder.frontend.parse import parse
+from builder.frontend.plan import CheckWarning
 from builder.image.model import Platform
-from builder.location import SourceFile
+from builder.location import SourceFile, Span
 
 AMD64 = Platform("linux", "amd64")
 PLATFORM_VALUES = {"TARGETPLATFORM": "linux/amd64", "BUILDPLATFORM": "linux/amd64"}
@@ -544,11 +544,6 @@ def test_an_option_that_means_nothing_is_refused(text, message):
     assert caught.value.span is not None
 
 
-def test_names_that_no_rule_has_are_told():
-    assert unknown_rules(parse_check_options("skip=Nope,JSONArgsRecommended")) == ("Nope",)
-    assert unknown_rules(parse_check_options("skip=all;experimental=all")) == ()
-
-
 @pytest.mark.parametrize(
     ("name", "address"),
     [
@@ -617,9 +612,10 @@ def test_the_json_of_a_check_has_the_shape_of_buildkits():
     }
 
 
-def test_a_build_ends_with_a_line_for_each_finding():
-    assert summary_lines(()) == []
-    assert summary_lines(checked("FROM base AS Upper\n")) == [
-        "1 warning found (use --check to see the lines):",
-        " - StageNameCasing: Stage name 'Upper' should be lowercase (line 1)",
-    ]
+def test_a_warning_without_a_rule_is_told_as_well():
+    span = Span(SourceFile("Dockerfile", "FROM a\n"), 1, 1)
+    warning = CheckWarning("", "--from=x names a later stage", "", span)
+    text = render_check_text([warning], lambda span: [f"line {span.first_line}"])
+    assert text.endswith("\n\nWARNING\n--from=x names a later stage\nline 1\n")
+    answer = json.loads(render_check_json([warning], span.source))
+    assert answer["warnings"][0]["detail"] == "--from=x names a later stage"
