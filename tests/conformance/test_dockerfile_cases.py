@@ -1,7 +1,6 @@
 """Each black-box Dockerfile case, built by `pybuild`'s command line and looked at from outside.
 
-All cases of one kind of caller run at once, in their own runner; then each is a test. Those in
-not_yet.txt fail so far, and a test fails when one of them passes: then it leaves the list.
+All cases of one kind of caller run at once, in their own runner; then each is a test.
 """
 
 from __future__ import annotations
@@ -29,9 +28,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.needs("shared", "busybox", "zstd"),
 ]
-
-LIST = Path(__file__).with_name("not_yet.txt")
-NOT_YET = set(re.findall(r"^[^#\s]+", LIST.read_text(), re.MULTILINE))
 
 
 def _cases() -> dict[str, dict[str, Any]]:
@@ -116,7 +112,4 @@ def test_a_case_builds_what_it_says(case_id: str, kind: str, results: dict[str, 
         pytest.skip(result.text)
     if kind == "rootless" and root_only(CASES[case_id]):
         pytest.skip("it needs files that only root can make")
-    if case_id in NOT_YET:
-        assert result.status == "FAILED", "it passes: take it out of not_yet.txt"
-        pytest.xfail(result.text)
     assert result.status == "ok", result.text
