@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # names only, see above
     from builder.sandbox.api import Executor
     from builder.sandbox.server_process import ServerProcess
     from cache.descriptor import ChainId
+    from cache.digest import Digest
     from cache.statedir import StateDir
 
 
@@ -61,11 +62,15 @@ def _engine(settings: Settings, sandbox: _Sandbox, emit: Emit, stack: ExitStack)
 
     state = StateDir(settings.root_dir)
     stack.callback(state.close)
-    state.sweep()
+    swept = state.sweep()
     database = Database(state)
     stack.callback(database.close)
     content = LocalContentStore(state)
-    snapshots = OverlaySnapshotter(state, database, userxattr=settings.rootless)
+    snapshots = OverlaySnapshotter(
+        state, database, userxattr=settings.rootless, verify=_diff_id_of(settings)
+    )
+    if swept:
+        snapshots.sweep()
     images = ImageStore(database, content)
     engine = Engine(
         settings=settings,
@@ -159,3 +164,14 @@ def _mounted_view(engine: Engine) -> Callable[[ChainId], AbstractContextManager[
         os.rmdir(at)
 
     return view
+
+
+def _diff_id_of(settings: Settings) -> Callable[[str], Digest]:
+    """What the snapshotter asks about a tree that a crash may have damaged."""
+
+    def diff_id_of(upperdir: str) -> Digest:
+        from builder.layer.pack import pack
+
+        return pack(upperdir, userxattr=settings.rootless).diff_id
+
+    return diff_id_of

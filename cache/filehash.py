@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
+from functools import cache
+from types import ModuleType
 from typing import NewType
 
 from cache.database import Database
@@ -100,22 +102,26 @@ def _is_storable(status: os.stat_result) -> bool:
 
 def digest_of_bytes(content: bytes) -> FileDigest:
     """The digest of a whole content at hand."""
-    from xxhash import xxh3_128_digest  # noqa: PLC0415 only builds that copy files need it
-
-    return FileDigest(xxh3_128_digest(content))
+    return FileDigest(_xxhash().xxh3_128_digest(content))
 
 
 def digest_of_file(file: int) -> FileDigest:
     """The digest of what an open file holds from its position on."""
-    from xxhash import xxh3_128  # noqa: PLC0415 only builds that copy files need it
-
     content = os.read(file, _CHUNK)
     if len(content) < _CHUNK // 2:  # most files: one read, or two to see the end
         rest = os.read(file, _CHUNK)
         if not rest:
             return digest_of_bytes(content)
         content += rest
-    state = xxh3_128(content)
+    state = _xxhash().xxh3_128(content)
     while content := os.read(file, _CHUNK):
         state.update(content)
     return FileDigest(state.digest())
+
+
+@cache
+def _xxhash() -> ModuleType:
+    """Only builds that copy files need it; an import statement a file would cost 5 µs each."""
+    import xxhash  # noqa: PLC0415
+
+    return xxhash

@@ -19,6 +19,9 @@ from cache.errors import PybuildError
 CONTEXT_LINES = 2
 """Lines shown before and after the ones that an error is about."""
 
+MAX_COLUMNS = 200
+"""Of a line that is shown."""
+
 
 def report(error: BaseException) -> int:
     """Print `error` and give the process's exit status."""
@@ -59,7 +62,8 @@ def text_of(error: PybuildError) -> str:
 
 def quoted_lines(span: Span) -> list[str]:
     """The lines of `span` among their neighbours, marked, as BuildKit shows them."""
-    lines = span.source.text.splitlines()
+    lines = [line.removesuffix("\r") for line in span.source.text.split("\n")]
+    lines = lines[:-1] if lines[-1] == "" else lines
     first = max(1, span.first_line - CONTEXT_LINES)
     last = min(len(lines), span.last_line + CONTEXT_LINES)
     rule = "-" * 20
@@ -67,11 +71,18 @@ def quoted_lines(span: Span) -> list[str]:
     shown = [f"{span.source.name}:{span.first_line}{column}", rule]
     for number in range(first, last + 1):
         mark = ">>>" if span.first_line <= number <= span.last_line else "   "
-        shown.append(f"{number:4} | {mark} {lines[number - 1]}".rstrip())
-        if number == span.first_line and span.column and span.width:
-            shown.append(" " * (10 + span.column) + "^" * span.width)
+        shown.append(f"{number:4} | {mark} {_shown(lines[number - 1])}".rstrip())
+        if number == span.first_line and span.width and 0 < span.column <= MAX_COLUMNS:
+            width = min(span.width, MAX_COLUMNS - span.column + 1)
+            shown.append(" " * (10 + span.column) + "^" * width)
     shown.append(rule)
     return shown
+
+
+def _shown(line: str) -> str:
+    """A line of somebody's file: cut where it is long, without what a terminal would act on."""
+    cut = line if len(line) <= MAX_COLUMNS else f"{line[: MAX_COLUMNS - 1]}…"
+    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in cut)
 
 
 def _report_bug(error: BaseException) -> int:

@@ -18,7 +18,8 @@ from builder.solver.api import Result
 from builder.solver.solve import Solving, solve
 from builder.worker.contexts import BuildContexts
 from builder.worker.image_step import StoreResolver
-from builder.worker.local import LocalWorker, StepInputs
+from builder.worker.local import LocalWorker
+from builder.worker.parts import StepInputs
 from cache.record import field, record
 
 

@@ -25,6 +25,7 @@ from builder.graph.model import (
     Operation,
     VertexId,
 )
+from builder.location import Span
 from cache.record import record
 
 _SYMBOLIC_CLAUSE = r"[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+"
@@ -36,10 +37,11 @@ _COMMIT = r"[0-9a-f]{7,64}\Z"
 class CopyInputs:
     """The sources of one instruction; adding them collects the inputs after the root."""
 
-    def __init__(self, state: StageState) -> None:
+    def __init__(self, state: StageState, span: Span) -> None:
         self.vertices: list[VertexId] = []
         self.sources: list[CopySource] = []
         self._state = state
+        self._span = span
 
     def index(self, vertex: VertexId) -> int:
         if vertex not in self.vertices:
@@ -48,7 +50,8 @@ class CopyInputs:
 
     def fetched(self, operation: Operation, name: str) -> int:
         """The index of an input that has to be fetched."""
-        return self.index(self._state.planning.graph.add(operation, name=name))
+        graph = self._state.planning.graph
+        return self.index(graph.add(operation, name=name, span=self._span))
 
 
 @record
@@ -63,7 +66,7 @@ class _Flags:
 def plan_copy(state: StageState, copy: Copy) -> None:
     """COPY: one step, one layer."""
     paths = state.expand_all(copy.sources, copy.origin)
-    inputs = CopyInputs(state)
+    inputs = CopyInputs(state, copy.origin.span)
     for path in paths:
         if read_git_ref(path):
             raise WordProblemError("source can't be a git ref for COPY", word=path, hint="use ADD")
@@ -81,7 +84,7 @@ def plan_add(state: StageState, add: Add) -> None:
     checksum = state.expand(add.checksum, add.origin)
     if checksum:
         _check_checksum_sources(paths, add)
-    inputs = CopyInputs(state)
+    inputs = CopyInputs(state, add.origin.span)
     local: list[str] = []
     for path in paths:
         git_ref = read_git_ref(path)

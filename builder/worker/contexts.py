@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 
 from builder.errors import UsageError
 from builder.frontend.ignorefile import IgnoreMatcher, read_ignore_file
+from builder.kernel.paths import open_in_root
 from builder.location import SourceFile
 from builder.worker.source_tree import SourceTree
 from cache.record import record
@@ -61,7 +62,7 @@ def open_contexts(
             root_dir, stdin_text = _from_stdin(stack)
         else:
             root_dir = _directory_of(context, stack)
-        dockerfile, ignore = _dockerfile(root_dir, file, stdin_text)
+        dockerfile, ignore = _dockerfile(root_dir, file, stdin_text, own=os.path.isdir(context))
         main = SourceTree(root_dir, ignore=ignore, is_context=True, name=MAIN_CONTEXT)
         trees = {MAIN_CONTEXT: main}
         images: dict[str, str] = {}
@@ -72,7 +73,7 @@ def open_contexts(
                 named_dir = _directory_of(place, stack)
                 trees[name] = SourceTree(
                     named_dir,
-                    ignore=_ignore_at(os.path.join(named_dir, ".dockerignore")),
+                    ignore=_ignore_at(named_dir, ".dockerignore", own=os.path.isdir(place)),
                     is_context=True,
                     name=name,
                 )
@@ -117,40 +118,61 @@ def _temporary_dir(stack: ExitStack) -> str:
 
 
 def _dockerfile(
-    root_dir: str, file: str | None, stdin_text: bytes | None
+    root_dir: str, file: str | None, stdin_text: bytes | None, *, own: bool
 ) -> tuple[SourceFile, IgnoreMatcher | None]:
     """The Dockerfile, and the ignore file that goes with it."""
-    common = os.path.join(root_dir, ".dockerignore")
     if stdin_text is not None and file is None:
         return _decoded("-", stdin_text), None
     if file == "-":
         text = sys.stdin.buffer.read(MAX_DOCKERFILE_BYTES + 1)
-        return _decoded("-", text), _ignore_at(common)
-    path, name = dockerfile_path(root_dir, file)
-    own = f"{path}.dockerignore"
-    return _decoded(name, _read(path, name)), _ignore_at(own if os.path.exists(own) else common)
+        return _decoded("-", text), _ignore_at(root_dir, ".dockerignore", own=own)
+    common = _ignore_at(root_dir, ".dockerignore", own=own)
+    if file is not None and os.path.exists(file):
+        root_dir, file, own = os.path.dirname(file), os.path.basename(file), True
+    path = file or _default_name(root_dir)
+    source = _decoded(os.path.basename(path), _read(root_dir, path, own=own))
+    ignore_path = f"{path}.dockerignore"
+    if os.path.exists(os.path.join(root_dir, ignore_path)):
+        return source, _ignore_at(root_dir, ignore_path, own=own)
+    return source, common
 
 
-def dockerfile_path(root_dir: str, file: str | None) -> tuple[str, str]:
+def dockerfile_path(context_dir: str, file: str | None) -> tuple[str, str]:
     """Where it is, and its name for messages. `-f` counts from here, then from the context."""
-    if file is not None:
-        inside = os.path.join(root_dir, file)
-        path = inside if not os.path.exists(file) and os.path.exists(inside) else file
-        return path, os.path.basename(file)
-    for name in ("Dockerfile", "Containerfile", "dockerfile"):
-        path = os.path.join(root_dir, name)
-        if os.path.exists(path):
-            return path, name
-    return os.path.join(root_dir, "Dockerfile"), "Dockerfile"
+    if file is not None and os.path.exists(file):
+        return file, os.path.basename(file)
+    name = file or _default_name(context_dir)
+    return os.path.join(context_dir, name), os.path.basename(name)
 
 
-def _read(path: str, name: str) -> bytes:
+def _default_name(root_dir: str) -> str:
+    names = ("Dockerfile", "Containerfile", "dockerfile")
+    return next((n for n in names if os.path.lexists(os.path.join(root_dir, n))), names[0])
+
+
+def _open(root_dir: str, path: str, *, own: bool) -> int:
+    """`own`: a directory of the user's, whose links may lead anywhere.
+
+    In a context that came as an archive or from elsewhere they stay inside.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    if own:
+        return os.open(os.path.join(root_dir, path), flags)
+    root_fd = os.open(root_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with open(path, "rb") as file:
+        return open_in_root(root_fd, path, flags | os.O_NONBLOCK)  # a fifo must not hold us up
+    finally:
+        os.close(root_fd)
+
+
+def _read(root_dir: str, path: str, *, own: bool) -> bytes:
+    try:
+        with open(_open(root_dir, path, own=own), "rb") as file:
             return file.read(MAX_DOCKERFILE_BYTES + 1)
     except FileNotFoundError as error:
         raise UsageError(
-            f'failed to read dockerfile: open {name}: no such file or directory ("{path}")',
+            f"failed to read dockerfile: open {os.path.basename(path)}: no such file or directory"
+            f' ("{os.path.join(root_dir, path)}")',
             hint="name it with -f FILE, or give the directory that holds it as the context",
         ) from error
     except OSError as error:
@@ -163,10 +185,10 @@ def _decoded(name: str, text: bytes) -> SourceFile:
     return SourceFile(name, text.decode("utf-8", errors="surrogateescape"))
 
 
-def _ignore_at(path: str) -> IgnoreMatcher | None:
+def _ignore_at(root_dir: str, path: str, *, own: bool) -> IgnoreMatcher | None:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
+        with open(_open(root_dir, path, own=own), "rb") as file:
+            text = file.read().decode("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return None
     matcher = read_ignore_file(SourceFile(os.path.basename(path), text))

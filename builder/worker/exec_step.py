@@ -34,14 +34,13 @@ from builder.sandbox.hostfiles import write_host_files
 from builder.sandbox.mountpoints import BASE_POINTS, MountPoint, mounted_with_points
 from builder.solver.api import Result
 from builder.worker.exec_mounts import MountMaker
-from builder.worker.parts import StepParts
+from builder.worker.parts import StepInputs, StepParts
 from builder.worker.source_tree import SourceTree
 from cache.descriptor import EMPTY_CHAIN
 from cache.snapshot.api import ActiveSnapshot, Mount
 
 if TYPE_CHECKING:  # names only: local imports this module when a RUN must run
     from builder.worker.copy_step import CopyStep
-    from builder.worker.local import StepInputs
 
 TAIL_LINES = 20
 """Lines of a failed step's output that its error repeats."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
@@ -23,29 +22,18 @@ from builder.graph.model import (
 from builder.layer.clamp import clamp_times
 from builder.layer.pack import pack
 from builder.solver.api import Result
-from builder.worker.contexts import BuildContexts
 from builder.worker.copy_step import CopyStep
-from builder.worker.parts import StepParts
+from builder.worker.parts import StepInputs, StepParts
 from builder.worker.source_tree import SourceTree
 from builder.worker.views import Views
 from cache.descriptor import Layer
 from cache.digest import Digest, sha256_digest
 from cache.filehash import FileDigests
-from cache.record import field, record
 from cache.snapshot.api import ActiveSnapshot
 
 if TYPE_CHECKING:  # a build that runs nothing imports no sandbox
     from builder.worker.exec_step import ExecStep
     from cache.leases import Lease
-
-
-@record
-class StepInputs:
-    """What a build's steps may take from outside the store."""
-
-    contexts: BuildContexts
-    secrets: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
-    ssh: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class LocalWorker:
@@ -58,7 +46,10 @@ class LocalWorker:
         self._stack = ExitStack()
         self._views = self._stack.enter_context(Views(parts.state, parts.snapshots))
         self._copy = CopyStep(
-            parts.state, FileDigests(parts.database), userxattr=parts.settings.rootless
+            parts.state,
+            FileDigests(parts.database),
+            userxattr=parts.settings.rootless,
+            find_snapshot=parts.snapshots.info,
         )
         self._fetched: dict[str, SourceTree] = {}
         self._cancelled = threading.Event()

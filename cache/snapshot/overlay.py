@@ -111,7 +111,10 @@ class OverlaySnapshotter:
         return None if row is None else self._info(row)
 
     def view(self, chain_id: ChainId) -> Mount:
-        lowerdirs = self._lowerdirs(chain_id) or (self._state.empty_dir,)
+        lowerdirs = self._lowerdirs(chain_id)
+        if len(lowerdirs) < 2:
+            # an overlay, not a bind of the one: what its tree marks as deleted must not show
+            lowerdirs = (*lowerdirs, self._state.empty_dir)
         return Mount(lowerdirs, userxattr=self._userxattr)
 
     def remove(self, chain_id: ChainId) -> None:

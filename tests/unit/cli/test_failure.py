@@ -51,3 +51,10 @@ def test_a_bug_is_told_with_the_place_of_its_traceback(capsys):
     words = capsys.readouterr().err.split()
     with open(words[-1], encoding="utf-8") as file:
         assert "ZeroDivisionError" in file.read()
+
+
+def test_a_long_line_is_cut_and_control_characters_reach_no_terminal():
+    text = "RUN \x1b[2J" + "x" * 5000
+    lines = failure.quoted_lines(Span(SourceFile("Dockerfile", text), 1, 1, column=5, width=5000))
+    assert "\x1b" not in "".join(lines)
+    assert max(map(len, lines)) <= failure.MAX_COLUMNS + 12
