@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from builder.frontend.ignorefile import IgnoreMatcher, parse_ignore_file
+from builder.frontend.ignorefile import read_ignore_file
 from builder.graph.model import CopyOp, CopySource, InlineFile
 from builder.layer.pack import pack
+from builder.location import SourceFile
 from builder.worker.copy_step import CopyStep, SourceTree
 from cache.database import Database
 from cache.descriptor import EMPTY_CHAIN, Layer
@@ -60,7 +61,7 @@ class Copying:
         return CopyStep(self._state, self._digests, userxattr=os.geteuid() != 0)
 
     def tree(self, *, ignore: str = "", is_stage: bool = False) -> SourceTree:
-        matcher = IgnoreMatcher.of(parse_ignore_file(ignore)) if ignore else None
+        matcher = read_ignore_file(SourceFile(".dockerignore", ignore)) if ignore else None
         return SourceTree(str(self.source), matcher, is_context=not is_stage, name="context")
 
     def op(self, *sources: str, dest: str, unpack: bool = False, **fields: object) -> CopyOp:

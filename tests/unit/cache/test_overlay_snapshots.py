@@ -63,7 +63,14 @@ def trees(state):
 def test_a_stack_that_is_not_deep_is_mounted_as_it_is(snapshots, depth):
     infos = stack_of(snapshots, depth)
     view = snapshots.view(infos[-1].chain_id)
-    assert view.lowerdirs == tuple(info.diff_dir for info in reversed(infos))
+    assert view.lowerdirs[:depth] == tuple(info.diff_dir for info in reversed(infos))
+
+
+def test_a_lone_layer_is_viewed_as_an_overlay_so_that_its_deletions_do_not_show(snapshots):
+    info = layer(snapshots, EMPTY_CHAIN, "a")
+    above, empty = snapshots.view(info.chain_id).lowerdirs
+    assert above == info.diff_dir
+    assert os.listdir(empty) == []
 
 
 @pytest.mark.parametrize("depth", [MAX_LOWERDIRS + 1, 2 * MERGED_LAYERS, 127])
