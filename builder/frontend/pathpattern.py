@@ -78,7 +78,7 @@ class PathPattern:
                 whole = suffix[1:] if suffix.startswith("/") else None
                 return lambda path: path.endswith(suffix) or path == whole
             case "expression":
-                return _matcher(self._pieces)
+                return _after_a_glance(self.literal_runs, _matcher(self._pieces))
             case _:
                 assert_never(self.kind)
 
@@ -192,6 +192,20 @@ def _piece(expression: str, position: int, pattern: str) -> tuple[str, int]:
     if character in ".^":
         return character, position
     return re.escape(character), position
+
+
+def _after_a_glance(runs: Sequence[str], matches: Callable[[str], bool]) -> Callable[[str], bool]:
+    """`matches`, asked only about paths that hold all of `runs`: looking for those is cheap."""
+    if not runs:
+        return matches
+
+    def looks_first(path: str) -> bool:
+        for run in runs:
+            if run not in path:
+                return False
+        return matches(path)
+
+    return looks_first
 
 
 def _matcher(pieces: Sequence[Piece]) -> Callable[[str], bool]:
