@@ -43,6 +43,8 @@ def imports_of(path: Path) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            found |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
     return found
 
 
