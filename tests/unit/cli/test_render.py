@@ -80,7 +80,9 @@ def test_a_terminal_shows_each_ended_step_once_and_no_running_one_at_the_end():
         stream.flush()
         text = os.read(master, 65536).decode()
     os.close(master)
-    lines = [re.sub(r"\x1b\[\w", "", line.rstrip("\r")).split("\r")[-1] for line in text.split("\n")]
+    lines = [
+        re.sub(r"\x1b\[\w", "", line.rstrip("\r")).split("\r")[-1] for line in text.split("\n")
+    ]
     ended = [line.strip() for line in lines if line.lstrip().startswith("=>")]
     assert ended == [
         "=> CACHED [1/3] FROM base",

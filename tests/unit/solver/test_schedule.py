@@ -1,7 +1,6 @@
-from support.graphs import BASE, copy, graph, run
-
 from builder.solver.api import Result
 from builder.solver.schedule import Schedule
+from support.graphs import BASE, copy, graph, run
 
 KNOWN_BASE = {BASE.id: Result(BASE.operation.diff_ids)}
 

@@ -1,10 +1,10 @@
 import threading
 
 import pytest
-from support.graphs import BASE, CONTEXT, FakeIndex, FakeWorker, copy, graph, run, solving
 
 from builder.events import StepCached, StepFailed, StepFinished
 from builder.solver.solve import solve
+from support.graphs import BASE, CONTEXT, FakeIndex, FakeWorker, copy, graph, run, solving
 
 
 def solved(wanted, worker, index, events=None):

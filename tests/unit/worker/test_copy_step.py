@@ -131,7 +131,9 @@ def test_links_in_a_circle_are_an_error(copying):
 
 def test_a_missing_source_is_named_with_the_name_that_is_near(copying):
     write_tree(copying.source, {"sub/package.json": ""})
-    with pytest.raises(StepFailedError, match=r'"sub/pakage.json" was not found in the build context') as caught:
+    with pytest.raises(
+        StepFailedError, match=r'"sub/pakage.json" was not found in the build context'
+    ) as caught:
         copying.copy("sub/pakage.json", dest="/x")
     assert caught.value.hint == 'did you mean "sub/package.json"?'
 
