@@ -155,7 +155,8 @@ class Arguments(TypedDict):
 def command(**arguments: Unpack[Arguments]) -> int:
     """Build an image from a Dockerfile and the files in CONTEXT.
 
-    CONTEXT is a directory, a tar archive, or - for a tar archive or a Dockerfile on stdin.
+    CONTEXT is a directory, a tar archive, the URL of an archive, a Dockerfile or a Git repository
+    (REPOSITORY.git#REF:DIRECTORY), or - for an archive or a Dockerfile on stdin.
     """  # fmt: skip
     if arguments["context"] is None:
         raise UsageError(
