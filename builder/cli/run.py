@@ -39,7 +39,7 @@ def _identifier(option: Option) -> str:
 def _click_option(option: Option) -> click.Option:
     return click.Option(
         [*option.names, _identifier(option)],
-        is_flag=option.kind == "switch",
+        is_flag=True if option.kind == "switch" else None,
         multiple=option.kind == "values",
         metavar=option.metavar or None,
         help=option.help_text,
