@@ -11,6 +11,7 @@ import click
 
 from builder.cli import failure
 from builder.cli.main import COMMANDS, GROUPS
+from builder.cli.termination import end_in_order
 from builder.errors import EXIT_DONE, EXIT_USAGE, UsageError
 from builder.version import VERSION
 
@@ -170,6 +171,7 @@ def _unknown(word: str, message: str) -> UnknownCommandError:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line; the process's exit status."""
+    end_in_order()
     try:
         status = group.main(args=list(arguments), prog_name="pybuild", standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -177,8 +179,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE
-    except click.Abort:
-        return failure.report(KeyboardInterrupt())
+    except click.Abort as abort:
+        return failure.report(abort.__cause__ or KeyboardInterrupt())
     except BaseException as error:  # noqa: BLE001 - the one place where errors become text
         return failure.report(error)
     return status if isinstance(status, int) else EXIT_DONE

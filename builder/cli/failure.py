@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 
+from builder.cli.termination import Terminated
 from builder.errors import (
     EXIT_BUG,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_SIGNAL_BASE,
     ProcessFailedError,
     SourceError,
 )
@@ -19,6 +22,10 @@ from cache.errors import PybuildError
 CONTEXT_LINES = 2
 """Lines shown before and after the ones that an error is about."""
 
+FULL_DISK_HINT = (
+    "make room on the file system of the store (PYBUILD_ROOT) and of what is written; nothing that"
+    " was built before is lost"
+)
 MAX_COLUMNS = 200
 """Of a line that is shown."""
 
@@ -27,24 +34,35 @@ def report(error: BaseException) -> int:
     """Print `error` and give the process's exit status."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else EXIT_FAILED
-    if isinstance(error, KeyboardInterrupt):
-        sys.stderr.write("\ninterrupted\n")
-        return EXIT_INTERRUPTED
     if isinstance(error, BrokenPipeError):
         _silence_stdout()
         return EXIT_FAILED
-    if isinstance(error, PybuildError):
-        sys.stderr.write(text_of(error))
-        if os.environ.get("PYBUILD_DEBUG"):
-            traceback.print_exception(error)
-        return error.exit_status
-    if isinstance(error, OSError) and error.errno is not None:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"ERROR: {where}{error.strerror}\n")
-        if os.environ.get("PYBUILD_DEBUG"):
-            traceback.print_exception(error)
-        return EXIT_FAILED
-    return _report_bug(error)
+    told = _told(error)
+    if told is None:
+        return _report_bug(error)
+    text, status = told
+    sys.stderr.write(text)
+    if os.environ.get("PYBUILD_DEBUG") and isinstance(error, Exception):
+        traceback.print_exception(error)
+    return status
+
+
+def _told(error: BaseException) -> tuple[str, int] | None:
+    """What is printed of an error, and the exit status; None for one that is our bug."""
+    match error:
+        case Terminated(number=number):
+            return "\nterminated\n", EXIT_SIGNAL_BASE + number
+        case KeyboardInterrupt():
+            return "\ninterrupted\n", EXIT_INTERRUPTED
+        case PybuildError():
+            return text_of(error), error.exit_status
+        case OSError() if error.errno is not None:
+            where = f"{error.filename}: " if error.filename else ""
+            is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            hint = f"hint: {FULL_DISK_HINT}\n" if is_full else ""
+            return f"ERROR: {where}{error.strerror}\n{hint}", EXIT_FAILED
+        case _:
+            return None
 
 
 def text_of(error: PybuildError) -> str:

@@ -8,7 +8,7 @@ import stat
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from builder.errors import ProcessFailedError, StepFailedError
@@ -46,6 +46,8 @@ TAIL_LINES = 20
 """Lines of a failed step's output that its error repeats."""
 
 READ_BYTES = 65536
+FULL_BYTES = 1 << 20
+"""A file system with less room than this counts as full."""
 
 
 class ExecStep:
@@ -145,7 +147,30 @@ class ExecStep:
         if self._cancelled.is_set():
             raise StepFailedError("canceled", span=vertex.span)
         if status.code:
-            raise _failure(spec, status, tail, vertex.span)
+            raise self._failure(spec, status, tail, vertex.span)
+
+    def _failure(
+        self, spec: ProcessSpec, status: ExitStatus, tail: tuple[str, ...], span: Span | None
+    ) -> ProcessFailedError:
+        how = f"exit code: {status.code}"
+        hint = None
+        if status.signal:
+            how = f"killed by signal {status.signal}, {how}"
+            hint = _SIGNAL_HINTS.get(status.signal)
+        if self._is_disk_full():
+            hint = "the store's file system is full: make room, or set PYBUILD_ROOT elsewhere"
+        return ProcessFailedError(
+            f'process "{" ".join(spec.args)}" did not complete successfully: {how}',
+            exit_status=status.code,
+            output_tail=tail,
+            span=span,
+            hint=hint,
+        )
+
+    def _is_disk_full(self) -> bool:
+        """Whether the process may have met it: asked before the step's files go."""
+        room = os.statvfs(self._parts.state.root_dir)
+        return room.f_bavail * room.f_frsize < FULL_BYTES or room.f_favail == 0 < room.f_files
 
     def _start(self, spec: ProcessSpec, stdio: Stdio, span: Span | None) -> Process:
         try:
@@ -242,24 +267,6 @@ def _spec(
         privileged=operation.security == "insecure",
         shm_size_bytes=operation.shm_size_bytes or DEFAULT_SHM_BYTES,
         rlimits=operation.ulimits,
-    )
-
-
-def _failure(
-    spec: ProcessSpec, status: ExitStatus, tail: tuple[str, ...], span: Span | None
-) -> ProcessFailedError:
-    how = f"exit code: {status.code}"
-    hint = None
-    if status.signal:
-        how = f"killed by signal {status.signal}, {how}"
-        with suppress(KeyError):
-            hint = _SIGNAL_HINTS[status.signal]
-    return ProcessFailedError(
-        f'process "{" ".join(spec.args)}" did not complete successfully: {how}',
-        exit_status=status.code,
-        output_tail=tail,
-        span=span,
-        hint=hint,
     )
 
 

@@ -1,6 +1,9 @@
+import errno
+
 import pytest
 
 from builder.cli import failure
+from builder.cli.termination import Terminated
 from builder.errors import ProcessFailedError, SourceError
 from builder.location import SourceFile, Span
 from cache.errors import PybuildError
@@ -39,7 +42,12 @@ def test_a_failed_process_shows_its_last_output_first():
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(PybuildError("x"), 1), (KeyboardInterrupt(), 130), (FileNotFoundError(2, "no", "f"), 1)],
+    [
+        (PybuildError("x"), 1),
+        (KeyboardInterrupt(), 130),
+        (Terminated(15), 143),
+        (FileNotFoundError(2, "no", "f"), 1),
+    ],
 )
 def test_each_kind_of_error_has_its_exit_status(error, status, capsys):
     assert failure.report(error) == status
@@ -58,3 +66,8 @@ def test_a_long_line_is_cut_and_control_characters_reach_no_terminal():
     lines = failure.quoted_lines(Span(SourceFile("Dockerfile", text), 1, 1, column=5, width=5000))
     assert "\x1b" not in "".join(lines)
     assert max(map(len, lines)) <= failure.MAX_COLUMNS + 12
+
+
+def test_a_full_disk_is_told_with_what_to_do(capsys):
+    failure.report(OSError(errno.ENOSPC, "No space left on device"))
+    assert "PYBUILD_ROOT" in capsys.readouterr().err
