@@ -68,7 +68,9 @@ def test_the_new_image_holds_the_changes_and_the_deletions(box: Pybuild, changed
     assert output(box, "result", "sh", "-c", "ls /tree; ls /etc/gone 2>&1 || true") == (
         "other\nls: /etc/gone: No such file or directory\n"
     )
-    script = "stat -c '%a %u:%g %h' /plain.txt /etc/keep /new; stat -c %y /new; test -p /pipe && echo p"
+    script = (
+        "stat -c '%a %u:%g %h' /plain.txt /etc/keep /new; stat -c %y /new; test -p /pipe && echo p"
+    )
     assert output(box, "result", "sh", "-c", script) == (
         "4755 0:0 1\n644 1:1000 1\n644 0:0 2\n2001-02-03 04:05:06.000000000 +0000\np\n"
     )

@@ -64,9 +64,7 @@ def test_a_signal_that_the_first_process_does_not_handle_does_nothing_as_in_any_
     box: Pybuild,
 ):
     script = "echo ready; read line; echo $line"
-    with running(
-        box, "--rm", "-i", "box", "sh", "-c", script, stdin=subprocess.PIPE
-    ) as process:
+    with running(box, "--rm", "-i", "box", "sh", "-c", script, stdin=subprocess.PIPE) as process:
         process.send_signal(signal.SIGTERM)
         time.sleep(0.1)
         assert process.communicate(b"still here\n", 15)[0] == b"still here\n"
