@@ -6,9 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from builder.engine import Engine
-from builder.frontend.rewrite import apply_changes
 from builder.image.assemble import rfc3339
-from builder.image.model import StoredImage
+from builder.image.model import ContainerConfig, StoredImage
 from builder.image.reference import parse_reference
 from builder.layer.pack import pack
 from builder.runtime.commit import captured_changes, committed_config
@@ -43,7 +42,7 @@ def commit(engine: Engine, request: CommitRequest) -> StoredImage:
     name = _checked_name(request.reference)
     containers = Containers(engine.state, engine.database, engine.now)
     container = containers.load(containers.find(request.container))
-    config = apply_changes(container.config, request.changes)  # before the work: it may be wrong
+    config = _changed(container.config, request.changes)  # before the work: it may be wrong
     base = _base_image(engine, container)
     with engine.leases.hold() as lease:
         layer = _layer(engine, containers, container, lease, pause=request.pause)
@@ -73,6 +72,14 @@ def _checked_name(reference: str) -> str:
             hint="leave the @ part out",
         )
     return parsed.normal
+
+
+def _changed(config: ContainerConfig, changes: tuple[str, ...]) -> ContainerConfig:
+    if not changes:
+        return config
+    from builder.frontend.rewrite import apply_changes  # noqa: PLC0415 - the Dockerfile's language
+
+    return apply_changes(config, changes)
 
 
 def _base_image(engine: Engine, container: Container) -> StoredImage:

@@ -11,6 +11,7 @@ from builder.runtime.container import ContainerReport
 from builder.runtime.containers import Containers
 from builder.runtime.control import kill
 from builder.runtime.errors import BrokenContainerError, ContainerRunningError
+from builder.sandbox.cgroup import group_of
 
 _END_WAIT_S = 15.0
 
@@ -47,5 +48,8 @@ def _report(containers: Containers, container_id: str) -> ContainerReport | None
 def _end(containers: Containers, report: ContainerReport) -> None:
     """Kill it, by the process that runs it where that is alive."""
     if not kill(containers.paths(report.container.container_id)):
+        group = group_of(report.state.pid)
         with suppress(ProcessLookupError):
             os.kill(report.state.pid, signal.SIGKILL)
+        if group is not None:
+            group.thaw()  # that process may have died during a pause; what is frozen stays

@@ -27,6 +27,7 @@ def copy_tree(source_fd: int, target_fd: int, *, userxattr: bool) -> None:
     Owner, mode, times, xattrs, hard links, holes, whiteouts and opaque marks stay; sockets, which
     mean nothing without their process, are left out. `userxattr` as the overlay was mounted.
     """
+    os.fchmod(target_fd, 0o700)  # no set-group-id bit, which would give the new files its group
     _TreeCopy(target_fd, userxattr=userxattr).directory(source_fd, target_fd, "")
 
 
@@ -35,6 +36,8 @@ class _TreeCopy:
         self._root_fd = root_fd
         self._userxattr = userxattr
         self._links: dict[tuple[int, int], str] = {}  # inode → its first name, from the root
+        # of a new file: no directory has its set-group-id bit before its files are there
+        self._own_ids = (os.geteuid(), os.getegid())
 
     def directory(self, source_fd: int, target_fd: int, place: str) -> None:
         with os.scandir(source_fd) as entries:
@@ -42,22 +45,43 @@ class _TreeCopy:
                 self._entry(entry, source_fd, target_fd, f"{place}{entry.name}")
         if opacity(source_fd, userxattr=self._userxattr) == "opaque":
             make_opaque(target_fd, userxattr=self._userxattr)
-        _copy_metadata(source_fd, target_fd)
+        made = os.fstat(target_fd)
+        _copy_metadata(
+            source_fd, target_fd, os.fstat(source_fd), made_with=(made.st_uid, made.st_gid)
+        )
 
     def _entry(self, entry: os.DirEntry[str], source_fd: int, target_fd: int, place: str) -> None:
+        if entry.is_file(follow_symlinks=False):
+            self._file(entry.name, source_fd, target_fd, place)
+            return
         status = entry.stat(follow_symlinks=False)
         kind = stat.S_IFMT(status.st_mode)
         if kind == stat.S_IFDIR:
             self._subdirectory(entry.name, source_fd, target_fd, place)
         elif kind != stat.S_IFSOCK and not self._is_linked(status, entry.name, target_fd, place):
-            if kind == stat.S_IFREG:
-                _copy_file(entry.name, source_fd, target_fd)
-            elif kind == stat.S_IFLNK:
+            if kind == stat.S_IFLNK:
                 os.symlink(os.readlink(entry.name, dir_fd=source_fd), entry.name, dir_fd=target_fd)
                 _copy_link_metadata(entry.name, source_fd, target_fd, status)
             else:
                 os.mknod(entry.name, status.st_mode, status.st_rdev, dir_fd=target_fd)
                 _copy_node_metadata(entry.name, target_fd, status)
+
+    def _file(self, name: str, source_dir_fd: int, target_dir_fd: int, place: str) -> None:
+        source_fd = os.open(name, _SOURCE, dir_fd=source_dir_fd)
+        try:
+            status = os.fstat(source_fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EBUSY, "the file changes while it is copied", name)
+            if self._is_linked(status, name, target_dir_fd, place):
+                return
+            target_fd = os.open(name, _TARGET, 0o600, dir_fd=target_dir_fd)
+            try:
+                _copy_content(source_fd, target_fd, status)
+                _copy_metadata(source_fd, target_fd, status, self._own_ids)
+            finally:
+                os.close(target_fd)
+        finally:
+            os.close(source_fd)
 
     def _subdirectory(self, name: str, source_fd: int, target_fd: int, place: str) -> None:
         os.mkdir(name, 0o700, dir_fd=target_fd)
@@ -86,25 +110,9 @@ class _TreeCopy:
         return True
 
 
-def _copy_file(name: str, source_dir_fd: int, target_dir_fd: int) -> None:
-    source_fd = os.open(name, _SOURCE, dir_fd=source_dir_fd)
-    try:
-        target_fd = os.open(name, _TARGET, 0o600, dir_fd=target_dir_fd)
-        try:
-            status = os.fstat(source_fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EBUSY, "the file changes while it is copied", name)
-            _copy_content(source_fd, target_fd, status)
-            _copy_metadata(source_fd, target_fd, status)
-        finally:
-            os.close(target_fd)
-    finally:
-        os.close(source_fd)
-
-
 def _copy_content(source_fd: int, target_fd: int, status: os.stat_result) -> None:
     if status.st_size <= _CHUNK_BYTES:
-        content = os.read(source_fd, _CHUNK_BYTES)
+        content = os.read(source_fd, status.st_size)
         if content:
             os.write(target_fd, content)
     elif status.st_blocks * 512 < status.st_size:
@@ -149,11 +157,14 @@ def _copy_range(source_fd: int, target_fd: int, size_bytes: int) -> None:
         left -= os.write(target_fd, content)
 
 
-def _copy_metadata(source_fd: int, target_fd: int, status: os.stat_result | None = None) -> None:
-    """In this order: a change of owner clears the set-id bits and the file's capabilities."""
-    status = status or os.fstat(source_fd)
-    made = os.fstat(target_fd)
-    if (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
+def _copy_metadata(
+    source_fd: int, target_fd: int, status: os.stat_result, made_with: tuple[int, int]
+) -> None:
+    """In this order: a change of owner clears the set-id bits and the file's capabilities.
+
+    `made_with` is the owner that the target has now.
+    """
+    if made_with != (status.st_uid, status.st_gid):
         os.fchown(target_fd, status.st_uid, status.st_gid)
     _copy_xattrs(source_fd, target_fd)
     os.fchmod(target_fd, stat.S_IMODE(status.st_mode))
