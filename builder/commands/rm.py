@@ -52,4 +52,5 @@ def _end(containers: Containers, report: ContainerReport) -> None:
         with suppress(ProcessLookupError):
             os.kill(report.state.pid, signal.SIGKILL)
         if group is not None:
-            group.thaw()  # that process may have died during a pause; what is frozen stays
+            with suppress(OSError):  # it may be gone with the process
+                group.thaw()  # the pybuild may have died during a pause; what is frozen stays
