@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # names only: an engine must not import what its command does
     from builder.events import Emit
     from builder.export.api import Exporter
     from builder.image.imagestore import ImageStore
+    from builder.registry.registries import Registries
     from builder.sandbox.api import Executor
     from builder.settings import Settings
     from cache.content.api import ContentStore
@@ -25,8 +26,8 @@ if TYPE_CHECKING:  # names only: an engine must not import what its command does
 class Engine:
     """One invocation's view of the store and of the machine; made by `wiring`, closed by it.
 
-    `executor` and `exporter` are called when one is needed, so that a build that runs nothing
-    starts nothing.
+    `executor`, `exporter` and `registries` are called when one is needed, so that a build that runs
+    nothing starts nothing.
     """
 
     settings: Settings
@@ -38,6 +39,7 @@ class Engine:
     images: ImageStore
     leases: Leases
     executor: Callable[[], Executor]
-    exporter: Callable[[str], Exporter]  # by type: oci, docker, tar, local
+    exporter: Callable[[str], Exporter]  # by type: oci, docker, tar, local, registry
+    registries: Callable[[], Registries]
     emit: Emit
     now: Callable[[], float]  # seconds since the epoch

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # names only, see above
     from builder.engine import Engine
     from builder.events import Emit, Event
     from builder.export.api import Exporter
+    from builder.registry.access import RegistryAccess
+    from builder.registry.registries import Registries
     from builder.sandbox.api import Executor
     from builder.sandbox.server_process import ServerProcess
     from cache.descriptor import ChainId
@@ -32,14 +34,19 @@ def ignore(event: Event) -> None:
 
 @contextmanager
 def open_engine(
-    settings: Settings, *, emit: Emit = ignore, mounts: bool = True, runs: bool = False
+    settings: Settings,
+    *,
+    emit: Emit = ignore,
+    mounts: bool = True,
+    runs: bool = False,
+    access: RegistryAccess | None = None,
 ) -> Generator[Engine]:
     """The engine over the store; what it started or mounted is gone when the block ends.
 
     `mounts`: enter namespaces of this process's own, for mounts and, when not root, for the ids
     of the store's files. Commands that only read the index leave it out. Single-threaded up to
     here, or the kernel refuses. `runs`: a process will be run for sure, so the sandbox's server
-    gets ready while the rest is imported.
+    gets ready while the rest is imported. `access`: how registries are spoken to.
     """
     with ExitStack() as stack:
         if mounts:
@@ -47,10 +54,12 @@ def open_engine(
         sandbox = _Sandbox(stack, rootless=settings.rootless)
         if runs:
             sandbox.start_server()
-        yield _engine(settings, sandbox, emit, stack)
+        yield _engine(settings, sandbox, _Network(stack, access), emit, stack)
 
 
-def _engine(settings: Settings, sandbox: _Sandbox, emit: Emit, stack: ExitStack) -> Engine:
+def _engine(
+    settings: Settings, sandbox: _Sandbox, network: _Network, emit: Emit, stack: ExitStack
+) -> Engine:
     from builder.engine import Engine
     from builder.image.imagestore import ImageStore
     from cache.content.local import LocalContentStore
@@ -83,6 +92,7 @@ def _engine(settings: Settings, sandbox: _Sandbox, emit: Emit, stack: ExitStack)
         leases=Leases(state, database),
         executor=lambda: sandbox.executor(state),
         exporter=lambda kind: _exporter(kind, engine),
+        registries=network.registries,
         emit=emit,
         now=time.time,
     )
@@ -126,6 +136,24 @@ class _Sandbox:
         return self._executor
 
 
+class _Network:
+    """The registries, made when they are first asked for; their connections end with `stack`."""
+
+    def __init__(self, stack: ExitStack, access: RegistryAccess | None) -> None:
+        self._stack = stack
+        self._access = access
+        self._registries: Registries | None = None
+
+    def registries(self) -> Registries:
+        from builder.registry.access import RegistryAccess
+        from builder.registry.registries import Registries
+
+        if self._registries is None:
+            self._registries = Registries(self._access or RegistryAccess())
+            self._stack.callback(self._registries.close)
+        return self._registries
+
+
 def _exporter(kind: str, engine: Engine) -> Exporter:
     """Of `--output type=`; oci-dir is an OCI layout as a directory."""
     from builder.export.blobs import LayerBlobs
@@ -149,6 +177,12 @@ def _exporter(kind: str, engine: Engine) -> Exporter:
             from builder.export.tree import LocalExporter
 
             return LocalExporter(_mounted_view(engine))
+        case "registry":
+            from builder.export.push import RegistryExporter
+
+            return RegistryExporter(
+                engine.content, engine.images, blobs, engine.registries(), engine.emit
+            )
         case _:
             raise UsageError(f'there is no output of type "{kind}"')
 

@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import click
 
 from builder.cli import build_options as options
 from builder.cli.build_docker import BuildCommand, with_harmless_options
 from builder.cli.command import files
+from builder.cli.registry_options import RegistryOptions, access_of, with_registry_options
 from builder.cli.render.choose import renderer_for
 from builder.commands.build import BuildRequest, BuiltImage, OutputSpec, build
 from builder.errors import UsageError
@@ -23,7 +24,7 @@ from builder.wiring import open_engine
 from builder.worker.contexts import MAIN_CONTEXT, BuildContexts, open_contexts
 
 
-class Arguments(TypedDict):
+class Arguments(RegistryOptions):
     """The command's options as click hands them over."""
 
     context: str | None
@@ -51,6 +52,8 @@ class Arguments(TypedDict):
     call: str
     check: bool
     format: str
+    pull: bool
+    push: bool
 
 
 @click.command(cls=BuildCommand)
@@ -96,8 +99,12 @@ class Arguments(TypedDict):
     "outputs",
     multiple=True,
     metavar="type=T,dest=D",
-    help="Write the image: type oci, docker, tar or local; compression=gzip|zstd|uncompressed.",
+    help="Write the image: type oci, docker, tar, local or registry; "
+    "compression=gzip|zstd|uncompressed.",
 )
+@click.option("--push", is_flag=True, help="Short for --output type=registry.")
+@click.option("--pull", is_flag=True, help="Ask the registries for images that are stored, too.")
+@with_registry_options
 @click.option(
     "--progress",
     default="auto",
@@ -189,19 +196,34 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
         contexts=contexts,
         options=frontend_options(arguments, contexts),
         tags=arguments["tags"],
-        outputs=tuple(options.output_spec(text) for text in arguments["outputs"]),
+        outputs=outputs_of(arguments),
         secrets=options.secrets_of(arguments["secrets"], os.environ),
         ssh=options.ssh_of(arguments["ssh"], os.environ),
+        pull=arguments["pull"],
     )
+    access = access_of(arguments)
     renderer = renderer_for(progress, sys.stderr)
     settings = settings_from(os.environ, euid=os.geteuid())
     try:
-        with open_engine(settings, emit=renderer) as engine:
+        with open_engine(settings, emit=renderer, access=access) as engine:
             built = build(engine, request)
     finally:
         renderer.close()
     _tell(arguments, built, quiet=quiet, outputs=request.outputs)
     return 0
+
+
+def outputs_of(arguments: Arguments) -> tuple[OutputSpec, ...]:
+    """Where the image goes, besides the store."""
+    outputs = tuple(options.output_spec(text) for text in arguments["outputs"])
+    if arguments["push"] and all(output.kind != "registry" for output in outputs):
+        outputs += (OutputSpec("registry"),)
+    named = all(
+        output.names or arguments["tags"] for output in outputs if output.kind == "registry"
+    )
+    if not named:
+        raise UsageError("a pushed image needs a name", hint="-t NAME says where it goes, too")
+    return outputs
 
 
 def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendOptions:
@@ -257,9 +279,10 @@ def _tell(
     click.echo(f"image {image_id}", err=True)
     for tag in arguments["tags"]:
         click.echo(f"tagged {tag}", err=True)
-    for exported in built.exported:
+    for output, exported in zip(outputs, built.exported, strict=True):
         if exported.dest:
-            click.echo(f"wrote {exported.dest}", err=True)
+            done = "pushed" if output.kind == "registry" else "wrote"
+            click.echo(f"{done} {exported.dest}", err=True)
 
 
 def _write_metadata(path: str, tags: tuple[str, ...], built: BuiltImage) -> None:

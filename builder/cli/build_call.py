@@ -7,6 +7,7 @@ import os
 import click
 
 from builder.cli.failure import quoted_lines
+from builder.commands.build import resolver_of
 from builder.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from builder.frontend.lint_text import render_check_json, render_check_text
 from builder.frontend.lower import plan
@@ -24,7 +25,6 @@ from builder.frontend.stages import find_target
 from builder.settings import settings_from
 from builder.wiring import open_engine
 from builder.worker.contexts import BuildContexts
-from builder.worker.image_step import StoreResolver
 
 CALLS = ("check", "outline", "targets")
 
@@ -63,5 +63,4 @@ def call_frontend(
 def _planned(contexts: BuildContexts, options: FrontendOptions) -> Plan:
     settings = settings_from(os.environ, euid=os.geteuid())
     with open_engine(settings) as engine, engine.leases.hold() as lease:
-        resolver = StoreResolver(engine, lease)
-        return plan(contexts.dockerfile, options, resolver)
+        return plan(contexts.dockerfile, options, resolver_of(engine, lease))

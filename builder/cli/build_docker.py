@@ -12,7 +12,7 @@ from builder.cli.command import Command
 _Decorated = TypeVar("_Decorated", bound=Callable[..., object])
 
 _CACHE = "the cache lies in the store (PYBUILD_ROOT) and is always used; nothing else is read"
-_REGISTRY = "this version talks to no registry: bases come from the store or --build-context"
+_RETRIES = "requests to registries are always tried again where that helps"
 _LIMITS = "--ulimit limits each process; `systemd-run --scope` limits pybuild and all that it runs"
 _SQUASH = "for an image of one layer, end with FROM scratch and COPY --from=STAGE / /"
 _ATTESTATIONS = "attestations are not made; leave it out, or say {}=false"
@@ -23,12 +23,11 @@ REFUSED: Mapping[str, str | None] = {
     "--all-platforms": "build for each platform with --platform",
     "--annotation": "--output type=oci,dest=FILE,annotation.KEY=VALUE annotates what it writes",
     "--attest": "attestations are not made; leave it out",
-    "--authfile": _REGISTRY,
     "--cache-from": _CACHE,
     "--cache-to": _CACHE,
     "--cap-add": "RUN --security=insecure has all capabilities, with --allow security.insecure",
     "--cap-drop": None,
-    "--cert-dir": _REGISTRY,
+    "--cert-dir": "/etc/containers/certs.d/HOST/ is read, and `ca` in registries.toml",
     "--cgroup-parent": _LIMITS,
     "--cpu-period": _LIMITS,
     "--cpu-quota": _LIMITS,
@@ -36,7 +35,6 @@ REFUSED: Mapping[str, str | None] = {
     "-c": _LIMITS,
     "--cpuset-cpus": _LIMITS,
     "--cpuset-mems": _LIMITS,
-    "--creds": _REGISTRY,
     "--device": None,
     "--dns": "RUN steps use this machine's /etc/resolv.conf",
     "--env": "write ENV in the Dockerfile, or --build-arg for an ARG",
@@ -51,9 +49,7 @@ REFUSED: Mapping[str, str | None] = {
     "--memory-swap": _LIMITS,
     "--omit-history": None,
     "--provenance": _ATTESTATIONS.format("--provenance"),
-    "--pull": _REGISTRY,
-    "--push": "--output type=oci,dest=FILE writes an archive, which `skopeo copy` pushes",
-    "--retry": _REGISTRY,
+    "--retry": _RETRIES,
     "--runtime": None,
     "--sbom": _ATTESTATIONS.format("--sbom"),
     "--security-opt": "RUN --security=insecure, with --allow security.insecure, is not confined",
@@ -62,7 +58,6 @@ REFUSED: Mapping[str, str | None] = {
     "--squash-all": _SQUASH,
     "--stream": None,
     "--timestamp": _TIME,
-    "--tls-verify": _REGISTRY,
     "--unsetenv": None,
     "--userns": None,
     "--volume": _FILES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import stat
 from collections.abc import Iterable, Mapping
 
 from builder.commands.build import OutputSpec
@@ -12,8 +13,9 @@ from builder.export.api import Compression
 from builder.graph.model import NetworkMode
 from builder.image.model import Platform
 from builder.image.platform import parse_platform
+from cache.record import replace
 
-OUTPUT_KINDS = ("oci", "docker", "tar", "local", "image")
+OUTPUT_KINDS = ("oci", "docker", "tar", "local", "image", "registry")
 
 
 def fields_of(text: str, option: str) -> dict[str, str]:
@@ -77,9 +79,14 @@ def output_spec(text: str) -> OutputSpec:
         force_compression=_is_true(fields.pop("force-compression", "false")),
         annotations=annotations,
     )
+    push = fields.pop("push", "false") if kind in {"image", "registry"} else ""
+    if kind == "image" and _is_true(push):
+        spec = replace(spec, kind="registry")
     if fields.pop("tar", "true") == "false" and kind == "oci":
         spec = OutputSpec("oci-dir", spec.dest, spec.names, spec.compression,
                           spec.compression_level, spec.force_compression, annotations)  # fmt: skip
+    if spec.kind == "registry" and spec.dest:
+        raise UsageError("--output type=registry has no dest=", hint="name=NAME says where to")
     if fields:
         raise UsageError(f"--output type={kind} has no option {', '.join(sorted(fields))}")
     return spec
@@ -170,7 +177,7 @@ def _secret(
 
 
 def ssh_of(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """`default`, `id` or `id=SOCKET` each: id → the agent's socket (or a private key file)."""
+    """`default`, `id` or `id=SOCKET` each: id → the agent's socket."""
     agents: dict[str, str] = {}
     for text in texts:
         ssh_id, _, path = text.partition("=")
@@ -180,8 +187,20 @@ def ssh_of(texts: Iterable[str], environment: Mapping[str, str]) -> dict[str, st
                 f"--ssh {text}: there is no agent to forward",
                 hint="start ssh-agent (SSH_AUTH_SOCK is not set) or name a socket: --ssh ID=SOCKET",
             )
+        if not _is_socket(path):
+            raise UsageError(
+                f"--ssh {text}: {path} is not the socket of an agent",
+                hint="give a key to an agent, and forward that: ssh-add KEY, --ssh default",
+            )
         agents[ssh_id] = os.path.abspath(path)
     return agents
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}

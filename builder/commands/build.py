@@ -17,9 +17,10 @@ from builder.location import SourceFile
 from builder.solver.api import Result
 from builder.solver.solve import Solving, solve
 from builder.worker.contexts import BuildContexts
-from builder.worker.image_step import StoreResolver
+from builder.worker.image_step import PullsImages, StoreResolver
 from builder.worker.local import LocalWorker
 from builder.worker.parts import StepInputs
+from cache.leases import Lease
 from cache.record import field, record
 
 
@@ -27,7 +28,7 @@ from cache.record import field, record
 class OutputSpec:
     """One `--output`."""
 
-    kind: str  # oci, docker, tar, local, image
+    kind: str  # oci, docker, tar, local, image, registry
     dest: str = ""
     names: tuple[str, ...] = ()  # as given; normalised here
     compression: Compression | None = None
@@ -47,6 +48,7 @@ class BuildRequest:
     outputs: tuple[OutputSpec, ...] = ()
     secrets: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     ssh: Mapping[str, str] = field(default_factory=dict[str, str])  # id → socket
+    pull: bool = False  # ask the registries for images that the store has, too
 
 
 @record
@@ -62,7 +64,7 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
     """Turn Dockerfile text into a stored image, tag it and export it."""
     tags = tuple(parse_reference(tag).normal for tag in request.tags)  # wrong ones fail early
     with engine.leases.hold() as lease:
-        resolver = StoreResolver(engine, lease)
+        resolver = resolver_of(engine, lease, always=request.pull)
         planned = plan(request.dockerfile, request.options, resolver)
         announce(engine, planned)
         inputs = StepInputs(contexts=request.contexts, secrets=request.secrets, ssh=request.ssh)
@@ -78,6 +80,17 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
             image = store(engine, planned, solved, tags)
         exported = tuple(_export(engine, image, output, tags) for output in request.outputs)
     return BuiltImage(image, exported, planned.warnings)
+
+
+def resolver_of(engine: Engine, lease: Lease, *, always: bool = False) -> StoreResolver:
+    """Finds images in the store and in registries; `always` asks those for stored ones, too."""
+
+    def puller() -> PullsImages:
+        from builder.worker.pull import Puller  # noqa: PLC0415 - most builds pull nothing
+
+        return Puller(engine, engine.registries())
+
+    return StoreResolver(engine, lease, puller, always=always)
 
 
 def announce(engine: Engine, planned: Plan) -> None:
@@ -138,7 +151,7 @@ def _export(
     if output.kind == "image":
         return Exported(dest="")
     names = tuple(parse_reference(name).normal for name in output.names) or tags
-    if not output.dest:
+    if not output.dest and output.kind != "registry":
         raise UsageError(
             f"--output type={output.kind} needs dest=",
             hint=f"for example --output type={output.kind},dest=out",

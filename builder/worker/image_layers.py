@@ -16,6 +16,7 @@ from builder.image.imagestore import ORIGIN
 from builder.image.model import MediaType, StoredImage
 from builder.layer.apply import apply_layer
 from builder.layer.compress import CompressingWriter, compressor, decompressed
+from builder.layer.errors import BadArchiveError
 from builder.layer.readahead import ReadAhead
 from builder.layer.upperdir import Losses
 from builder.worker.image_layout import SourceLayer
@@ -62,6 +63,17 @@ def keep_layers(
         sizes.append(info.size_bytes)
         parent = info.chain_id
     return tuple(sizes)
+
+
+def missing_layers(parts: StoreParts, layers: Sequence[SourceLayer]) -> tuple[SourceLayer, ...]:
+    """Those that `keep_layers` may have to read. The caller holds a lease on the stack."""
+    parent = EMPTY_CHAIN
+    for number, layer in enumerate(layers):
+        info = _known(parts, parent, layer.diff_id)
+        if info is None:
+            return tuple(layers[number:])
+        parent = info.chain_id
+    return ()
 
 
 def restore_layers(parts: StoreParts, image: StoredImage) -> None:
@@ -117,7 +129,13 @@ def _unpacked(
             blob = origin.keep(stored.digest, stored.size_bytes)
             parts.images.record_blob(layer.diff_id, ORIGIN, blob)
 
-        return _snapshot(parts, plain, parent, layer.diff_id, before_commit=keep_blob)
+        try:
+            return _snapshot(parts, plain, parent, layer.diff_id, before_commit=keep_blob)
+        except BadArchiveError:
+            _drain(stored)  # raises where the bytes are not the ones that were meant: that is why
+            if layer.blob is not None and stored.digest != layer.blob.digest:
+                raise _damaged(source.what, layer.blob.digest) from None
+            raise
 
 
 def _restored(parts: StoreParts, parent: ChainId, diff_id: Digest) -> SnapshotInfo:

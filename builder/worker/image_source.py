@@ -44,7 +44,7 @@ class ImageSource(Protocol):
         """The file's size in bytes; None where there is no such file."""
         ...
 
-    def open(self, name: str) -> Extent:
+    def open(self, name: str) -> Opened:
         """The file's bytes; InvalidImageError where there is no such file."""
         ...
 
@@ -53,6 +53,25 @@ class ImageSource(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Opened(Protocol):
+    """An open file of a source, closed by its `with` block."""
+
+    size_bytes: int
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None: ...
 
 
 class Extent:

@@ -34,15 +34,16 @@ def find_image(parts: StoreParts, name: str) -> StoredImage:
     """The stored image that `name` means; UnknownImageError says how to get one."""
     image = parts.images.find(name)
     if image is None:
-        raise UnknownImageError(f'the store has no image "{name}"', hint=_hint(parts, name))
+        raise UnknownImageError(f'the store has no image "{name}"', hint=ways_to_get(parts, name))
     return image
 
 
-def _hint(parts: StoreParts, name: str) -> str:
+def ways_to_get(parts: StoreParts, name: str) -> str:
+    """A hint for whoever misses an image."""
     near = _nearest(parts, name)
     ways = (
-        "this version pulls from no registry; `pybuild load`, `import` and `bootstrap` make images,"
-        f" and so does --build-context {name}=oci-layout://DIR"
+        "`pybuild pull` gets images from a registry; `load`, `import` and `bootstrap` make them"
+        f" without one, and so does --build-context {name}=oci-layout://DIR"
     )
     return f'did you mean "{near}"? Else: {ways}' if near else ways
 

@@ -14,6 +14,8 @@ from builder.export.blobs import LayerBlobs
 from builder.export.dockerarchive import DockerArchiveExporter
 from builder.export.ocilayout import OciLayoutExporter
 from builder.image.imagestore import ImageStore
+from builder.registry.access import RegistryAccess
+from builder.registry.registries import Registries
 from builder.sandbox.api import Executor
 from builder.settings import Settings
 from cache.content.local import LocalContentStore
@@ -88,6 +90,7 @@ def engine_of(store: Store) -> Engine:
         leases=store.leases,
         executor=executor,
         exporter=exporter,
+        registries=lambda: Registries(RegistryAccess(), {}),
         emit=store.emit,
         now=lambda: 1_700_000_000.0,
     )

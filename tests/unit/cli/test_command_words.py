@@ -125,7 +125,7 @@ def test_a_refused_letter_is_seen_among_others():
     assert given("-tm", command=build)["tag"] == ("m",)
 
 
-@pytest.mark.parametrize("name", ["--pull", "--push", "--provenance", "--sbom", "--squash"])
+@pytest.mark.parametrize("name", ["--stream", "--provenance", "--sbom", "--squash"])
 def test_what_is_turned_off_is_not_asked_for(name):
     assert given(f"{name}=false", ".", command=build)["context"] == "."
 

@@ -1,0 +1,54 @@
+"""`pybuild pull`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Unpack
+
+import click
+
+from builder.cli.command import Command
+from builder.cli.registry_options import RegistryOptions, access_of, with_registry_options
+from builder.cli.render.choose import renderer_for
+from builder.commands.pull import PulledImage, pull
+from builder.image.platform import parse_platform
+from builder.settings import settings_from
+from builder.wiring import open_engine
+
+
+@click.command(cls=Command)
+@click.argument("name", metavar="NAME[:TAG|@DIGEST]")
+@click.option("-a", "--all-tags", is_flag=True, help="Every tag of the repository.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the image's name alone.")
+@click.option(
+    "--platform", metavar="OS/ARCH[/VARIANT]", help="Of an image for several platforms (ours)."
+)
+@with_registry_options
+def command(
+    name: str,
+    all_tags: bool,
+    quiet: bool,
+    platform: str | None,
+    **options: Unpack[RegistryOptions],
+) -> None:
+    """Get an image from its registry; prints its digest and its whole name."""
+    wanted = parse_platform(platform) if platform else None
+    access = access_of(options)
+    renderer = renderer_for("quiet" if quiet else "auto", sys.stderr)
+    try:
+        with open_engine(
+            settings_from(os.environ, euid=os.geteuid()), emit=renderer, access=access
+        ) as engine:
+            found = pull(engine, name, platform=wanted, all_tags=all_tags)
+    finally:
+        renderer.close()
+    click.echo("".join(_lines(one, quiet=quiet) for one in found), nl=False)
+
+
+def _lines(found: PulledImage, *, quiet: bool) -> str:
+    whole = f"{found.reference.normal}\n"
+    if quiet:
+        return whole
+    what = "Downloaded newer image for" if found.pulled.is_new else "Image is up to date for"
+    return f"Digest: {found.pulled.digest}\nStatus: {what} {found.reference.familiar}\n{whole}"

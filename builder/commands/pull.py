@@ -1,0 +1,54 @@
+"""Pull: images from a registry into the store."""
+
+from __future__ import annotations
+
+from builder.engine import Engine
+from builder.errors import UsageError
+from builder.events import Warned
+from builder.image.errors import UnsupportedImageError
+from builder.image.model import Platform
+from builder.image.platform import host_platform
+from builder.image.reference import Reference, parse_reference
+from builder.worker.pull import Pulled, Puller
+from cache.leases import Lease
+from cache.record import record, replace
+
+
+@record
+class PulledImage:
+    """A name and what the registry has under it."""
+
+    reference: Reference
+    pulled: Pulled
+
+
+def pull(
+    engine: Engine, name: str, *, platform: Platform | None = None, all_tags: bool = False
+) -> tuple[PulledImage, ...]:
+    """Get the image `name` means, or with `all_tags` every image of its repository.
+
+    Of images for several platforms, that for `platform`: this machine's, if it is None.
+    """
+    reference = parse_reference(name)
+    wanted = platform or host_platform()
+    puller = Puller(engine, engine.registries())
+    with engine.leases.hold() as lease:
+        if not all_tags:
+            return (PulledImage(reference, puller.pull(reference, wanted, lease)),)
+        if reference.digest is not None or name.rpartition("/")[2].count(":"):
+            raise UsageError(f"--all-tags takes a repository, {name} has a tag or digest")
+        return _all(engine, puller, reference, wanted, lease)
+
+
+def _all(
+    engine: Engine, puller: Puller, repository: Reference, platform: Platform, lease: Lease
+) -> tuple[PulledImage, ...]:
+    """What is no image for this platform is passed over: signatures have tags as well."""
+    found: list[PulledImage] = []
+    for tag in puller.tags(repository):
+        reference = replace(repository, tag=tag)
+        try:
+            found.append(PulledImage(reference, puller.pull(reference, platform, lease)))
+        except UnsupportedImageError as error:
+            engine.emit(Warned(f"{reference.familiar} is left out: {error.message}"))
+    return tuple(found)

@@ -1,0 +1,62 @@
+"""Push: images of the store to the registries that their names say."""
+
+from __future__ import annotations
+
+from builder.engine import Engine
+from builder.errors import UnknownImageError, UsageError
+from builder.export.api import Compression, ExportRequest
+from builder.image.model import StoredImage
+from builder.image.reference import Reference, parse_reference
+from builder.worker.stored_images import find_image
+from cache.record import record
+
+
+@record
+class PushRequest:
+    """What to push, and how its layers are to be stored there."""
+
+    name: str
+    all_tags: bool = False
+    compression: Compression | None = None
+    compression_level: int | None = None
+    force_compression: bool = False
+
+
+@record
+class PushedImage:
+    """Where an image is now, and the digest of its manifest."""
+
+    reference: Reference
+    digest: str
+
+
+def push(engine: Engine, request: PushRequest) -> tuple[PushedImage, ...]:
+    """Send the image `name` means, or with `all_tags` every tag of its repository."""
+    exporter = engine.exporter("registry")
+    pushed: list[PushedImage] = []
+    for reference, image in _images(engine, request):
+        exported = exporter.export(
+            ExportRequest(
+                image=image,
+                names=(reference.normal,),
+                dest="",
+                compression=request.compression,
+                compression_level=request.compression_level,
+                force_compression=request.force_compression,
+            )
+        )
+        pushed.append(PushedImage(reference, exported.digest))
+    return tuple(pushed)
+
+
+def _images(engine: Engine, request: PushRequest) -> list[tuple[Reference, StoredImage]]:
+    reference = parse_reference(request.name)
+    if not request.all_tags:
+        return [(reference, find_image(engine, reference.normal))]
+    if reference.digest is not None or ":" in request.name.rpartition("/")[2]:
+        raise UsageError(f"--all-tags takes a repository, {request.name} has a tag or digest")
+    known = (parse_reference(name) for name in engine.images.names())
+    tagged = [one for one in known if one.repository == reference.repository and one.tag]
+    if not tagged:
+        raise UnknownImageError(f"the store has no tag of {reference.familiar_repository}")
+    return [(one, find_image(engine, one.normal)) for one in tagged]

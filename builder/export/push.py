@@ -1,0 +1,269 @@
+"""An image into registries: type=registry, and `push`.
+
+A manifest that the image came with is sent as it is, so that the image keeps its digest, where its
+blobs can be had: they are in the store, in the registry already, or can be mounted there from the
+repository that they came from. Else a new manifest is made over the layers as the store has them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+
+from builder.errors import UsageError
+from builder.events import Emit, StepFailed, StepFinished, StepProgress, StepStarted
+from builder.export.api import Exported, ExportRequest
+from builder.export.blobs import LayerBlob, LayerBlobs, Packing
+from builder.image.codec import encode_manifest
+from builder.image.imagestore import ImageStore
+from builder.image.kept import KeptManifest, kept_manifests
+from builder.image.model import Manifest, MediaType, StoredImage
+from builder.image.reference import Reference, parse_reference
+from builder.registry.registries import Registries
+from builder.registry.repository import Repository
+from builder.registry.upload import OpenBlob, put_blob
+from cache.content.api import ContentStore
+from cache.descriptor import Descriptor
+from cache.digest import Digest, Reader, Writer, hex_of
+from cache.errors import PybuildError
+from cache.record import record
+
+_THREADS = 4
+_PROGRESS_BYTES = 1 << 20
+_MOUNT_LIMIT = 3  # repositories that are asked for one blob
+
+
+class _CancelledError(Exception):
+    """Another blob has failed: this one isn't needed."""
+
+
+@record
+class _Content:
+    """A manifest and what it names."""
+
+    blob: bytes
+    manifest: Manifest
+    openers: dict[Digest, OpenBlob]  # those blobs whose bytes the store has
+
+
+class RegistryExporter:
+    """Pushes to each of the request's names; `dest` is not looked at."""
+
+    def __init__(
+        self,
+        content: ContentStore,
+        images: ImageStore,
+        blobs: LayerBlobs,
+        registries: Registries,
+        emit: Emit,
+    ) -> None:
+        self._content = content
+        self._images = images
+        self._blobs = blobs
+        self._registries = registries
+        self._emit = emit
+
+    def export(self, request: ExportRequest) -> Exported:
+        if not request.names:
+            raise UsageError(
+                "a pushed image needs a name", hint="-t NAME, or --output type=registry,name=NAME"
+            )
+        references = [parse_reference(name) for name in request.names]
+        digest = ""
+        for reference in references:
+            if reference.digest is not None:
+                raise UsageError(f"{reference.familiar} is a digest: push to a tag")
+            digest = self._push(request, reference)
+        return Exported(", ".join(one.familiar for one in references), digest)
+
+    def _push(self, request: ExportRequest, reference: Reference) -> Digest:
+        repository = self._registries.for_writing(reference)
+        content = self._kept_content(request, repository) or self._new_content(request)
+        config, layers = content.manifest.config, content.manifest.layers
+        push = _Push(repository, content, self._mounts(request.image, reference), self._emit)
+        push.blobs(dict.fromkeys((*layers, config)))
+        media_type = content.manifest.media_type
+        digest = repository.put_manifest(reference.tag, media_type, content.blob)
+        self._keep(content.blob)
+        self._images.tag(f"{reference.repository}@{digest}", request.image.image_id)
+        return digest
+
+    def _keep(self, manifest: bytes) -> None:
+        with self._content.ingest() as blob:
+            blob.write(manifest)
+            blob.commit()
+
+    def _kept_content(self, request: ExportRequest, repository: Repository) -> _Content | None:
+        """The manifest that the image came with, if that is what is asked for."""
+        if request.force_compression or request.annotations:
+            return None
+        if request.compression and not self._is_foreign(request.image):
+            return None
+        kept = list(kept_manifests(self._content, request.image))
+        kept.sort(key=lambda one: one.origin.repository != repository.name)
+        for one in kept:
+            content = _Content(one.blob, one.manifest, self._openers(one))
+            lacking = {blob.digest for blob in one.manifest.layers} - content.openers.keys()
+            is_near = one.origin.repository == repository.name
+            if not lacking or (is_near and all(map(repository.has_blob, lacking))):
+                return content
+        return None
+
+    def _is_foreign(self, image: StoredImage) -> bool:
+        """Whether no layer was made here: then there is nothing to compress."""
+        return all(self._images.origin_blob(diff_id) for diff_id in image.config.diff_ids)
+
+    def _openers(self, kept: KeptManifest) -> dict[Digest, OpenBlob]:
+        blobs = (kept.manifest.config, *kept.manifest.layers)
+        return {
+            blob.digest: partial(self._content.open, blob.digest)
+            for blob in blobs
+            if self._content.size(blob.digest) == blob.size_bytes
+        }
+
+    def _new_content(self, request: ExportRequest) -> _Content:
+        image = request.image
+        packing = Packing(
+            request.compression, request.compression_level, force=request.force_compression
+        )
+        layers = self._blobs.of(image, packing)
+        config = self._content.read(image.image_id)
+        manifest = Manifest(
+            media_type=MediaType.OCI_MANIFEST,
+            config=Descriptor(MediaType.OCI_CONFIG, image.image_id, len(config)),
+            layers=tuple(layer.descriptor for layer in layers),
+            annotations=request.annotations,
+        )
+        openers: dict[Digest, OpenBlob] = {
+            layer.descriptor.digest: self._opener(layer) for layer in layers
+        }
+        openers[image.image_id] = partial(BytesIO, config)
+        return _Content(encode_manifest(manifest), manifest, openers)
+
+    def _opener(self, layer: LayerBlob) -> OpenBlob:
+        digest = layer.descriptor.digest
+        if self._content.size(digest) is not None:
+            return partial(self._content.open, digest)
+        return partial(_piped, layer.write)
+
+    def _mounts(self, image: StoredImage, target: Reference) -> tuple[str, ...]:
+        """Other repositories of the same registry that may have the image's layers."""
+        others: Iterable[Reference] = map(parse_reference, _related(self._images, image))
+        paths = {one.path for one in others if one.domain == target.domain and one.digest}
+        return tuple(sorted(paths - {target.path}))[:_MOUNT_LIMIT]
+
+
+def _related(images: ImageStore, image: StoredImage) -> Iterator[str]:
+    """Names of images that share the first layer, this one's first."""
+    yield from image.names
+    first = image.config.diff_ids[:1]
+    for other in images.list() if first else ():
+        if other.config.diff_ids[:1] == first:
+            yield from other.names
+
+
+class _Push:
+    """One image's blobs into one repository."""
+
+    def __init__(
+        self, repository: Repository, content: _Content, mounts: Sequence[str], emit: Emit
+    ) -> None:
+        self._repository = repository
+        self._content = content
+        self._mounts = mounts
+        self._emit = emit
+        self._failed = threading.Event()
+
+    def blobs(self, blobs: Iterable[Descriptor]) -> None:
+        """Several at a time; the first error ends it and is raised."""
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="push") as pool:
+            try:
+                for _ in pool.map(self._blob, blobs):
+                    pass
+            except BaseException:
+                self._failed.set()
+                raise
+
+    def _blob(self, blob: Descriptor) -> None:
+        if self._failed.is_set():
+            return
+        vertex, started = f"push {blob.digest}", time.monotonic()
+        is_config = blob.digest == self._content.manifest.config.digest
+        what = "config" if is_config else "layer"
+        self._emit(StepStarted(vertex, f"{what} {hex_of(blob.digest)[:12]}"))
+        told = 0
+
+        def tell(done_bytes: int) -> None:
+            nonlocal told
+            if self._failed.is_set():
+                raise _CancelledError
+            if done_bytes - told >= _PROGRESS_BYTES:
+                told = done_bytes
+                self._emit(StepProgress(vertex, "pushing", done_bytes, blob.size_bytes))
+
+        open_blob = self._content.openers.get(blob.digest)
+        try:
+            if open_blob is not None:
+                put_blob(
+                    self._repository,
+                    blob,
+                    open_blob,
+                    mount_from=() if is_config else self._mounts,
+                    tell=tell,
+                )
+        except PybuildError as error:
+            self._failed.set()
+            self._emit(StepFailed(vertex, time.monotonic() - started, error.message))
+            raise
+        except BaseException:
+            self._failed.set()
+            raise
+        self._emit(StepFinished(vertex, time.monotonic() - started))
+
+
+@contextmanager
+def _piped(write: Callable[[Writer], None]) -> Generator[Reader]:
+    """What `write` writes, for reading; it runs in a thread of its own, no further than needed."""
+    read_fd, write_fd = os.pipe()
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with open(write_fd, "wb") as pipe:
+                write(pipe)
+        except BaseException as error:  # noqa: BLE001 - raised by whoever reads
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="pack", daemon=True)
+    with open(read_fd, "rb", buffering=0) as source:
+        thread.start()
+        try:
+            yield _Piped(source, thread, errors)
+        finally:
+            source.close()  # what is still written breaks off
+            thread.join()
+
+
+class _Piped:
+    """The reading end; raises what the writing end has raised."""
+
+    def __init__(
+        self, source: Reader, thread: threading.Thread, errors: list[BaseException]
+    ) -> None:
+        self._source = source
+        self._thread = thread
+        self._errors = errors
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        if not data:
+            self._thread.join()
+            if self._errors:
+                raise self._errors[0]
+        return data

@@ -1,0 +1,160 @@
+"""Images from registries into the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from builder.events import StepFailed, StepFinished, StepStarted
+from builder.image.codec import INDEX_TYPES, decode_index, decode_manifest
+from builder.image.errors import InvalidImageError
+from builder.image.imagestore import stored_name
+from builder.image.model import Platform, StoredImage
+from builder.image.platform import choose_manifest
+from builder.image.reference import Reference
+from builder.registry.errors import RegistryError
+from builder.registry.registries import Registries
+from builder.registry.repository import FetchedManifest, Repository
+from builder.worker.image_layers import missing_layers
+from builder.worker.image_layout import image_of_manifest
+from builder.worker.image_registry import RegistrySource
+from builder.worker.image_step import keep_image, stored_image
+from builder.worker.stored_images import StoreParts
+from cache.descriptor import Descriptor
+from cache.digest import Digest
+from cache.errors import CorruptContentError, PybuildError
+from cache.leases import Lease
+from cache.record import record, replace
+
+_INDEX_DEPTH = 4
+_PULL_ATTEMPTS = 2  # where a blob came with other bytes
+
+
+@record
+class Pulled:
+    """An image as a registry has it under a name."""
+
+    image: StoredImage
+    digest: Digest  # of what the name stands for there: an index or a manifest
+    is_new: bool  # something was downloaded, or the name stood for something else
+
+
+class Puller:
+    """Pulls into one store."""
+
+    def __init__(self, parts: StoreParts, registries: Registries) -> None:
+        self._parts = parts
+        self._registries = registries
+
+    def pull(self, reference: Reference, platform: Platform, lease: Lease) -> Pulled:
+        """Take the image in, of one for several platforms that for `platform`, and name it.
+
+        Of what the store has nothing is fetched again.
+        """
+        repository, top = self._found(reference)
+        documents = tuple(_documents(repository, top, platform))
+        before = self._parts.images.find(reference.normal)
+        image = self._image(repository, documents[-1], lease)
+        for document in documents:
+            self._keep(document)
+        digest_name = f"{reference.repository}@{top.descriptor.digest}"
+        for name in {stored_name(reference), digest_name}:
+            self._parts.images.tag(name, image.image_id)
+        is_new = before is None or before.image_id != image.image_id
+        return Pulled(self._parts.images.get(image.image_id), top.descriptor.digest, is_new)
+
+    def pull_image(self, reference: Reference, platform: Platform, lease: Lease) -> StoredImage:
+        """As `pull`; shown as one step, since it is one of a build."""
+        vertex, started = f"pull {reference.normal}", time.monotonic()
+        self._parts.emit(StepStarted(vertex, f"pull {reference.familiar}"))
+        try:
+            pulled = self.pull(reference, platform, lease)
+        except PybuildError as error:
+            seconds = time.monotonic() - started
+            self._parts.emit(StepFailed(vertex, seconds, error.message))
+            raise
+        self._parts.emit(StepFinished(vertex, time.monotonic() - started))
+        return pulled.image
+
+    def tags(self, reference: Reference) -> tuple[str, ...]:
+        """All tags of the repository."""
+        *_, own = self._registries.for_reading(reference)
+        return own.tags()
+
+    def _found(self, reference: Reference) -> tuple[Repository, FetchedManifest]:
+        """The first of mirrors and registry that has it."""
+        *mirrors, own = self._registries.for_reading(reference)
+        asked = reference.digest or reference.tag
+        for mirror in mirrors:
+            try:
+                return mirror, mirror.manifest(asked)
+            except (RegistryError, CorruptContentError):
+                continue  # what is wrong with a mirror is not the user's affair
+        return own, own.manifest(asked)
+
+    def _image(self, repository: Repository, fetched: FetchedManifest, lease: Lease) -> StoredImage:
+        descriptor = _typed(fetched)
+        manifest = decode_manifest(fetched.blob, media_type=descriptor.media_type)
+        known = stored_image(self._parts, manifest.config.digest, lease)
+        if known is not None:
+            return known
+        for attempt in range(1, _PULL_ATTEMPTS + 1):
+            try:
+                return self._downloaded(repository, fetched, descriptor, manifest.config, lease)
+            except CorruptContentError:
+                if attempt == _PULL_ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _downloaded(
+        self,
+        repository: Repository,
+        fetched: FetchedManifest,
+        descriptor: Descriptor,
+        config: Descriptor,
+        lease: Lease,
+    ) -> StoredImage:
+        with RegistrySource(self._parts.state, repository, self._parts.emit) as source:
+            source.add_document(fetched.blob)
+            source.fetch_document(config)
+            image = image_of_manifest(source, descriptor)
+            blobs = [layer.blob for layer in image.layers if layer.blob is not None]
+            lease.add("blob", *(blob.digest for blob in blobs))
+            missing = missing_layers(self._parts, image.layers)
+            source.start(layer.blob for layer in missing if layer.blob is not None)
+            return keep_image(self._parts, source, image, lease)
+
+    def _keep(self, document: FetchedManifest) -> None:
+        with self._parts.content.ingest() as blob:
+            blob.write(document.blob)
+            blob.commit(document.descriptor.digest)
+
+
+def _documents(
+    repository: Repository, top: FetchedManifest, platform: Platform
+) -> Iterator[FetchedManifest]:
+    """From what the name stands for down to the manifest for the platform."""
+    document = top
+    for _ in range(_INDEX_DEPTH):
+        yield document
+        if not _is_index(document):
+            return
+        index = decode_index(document.blob, media_type=document.descriptor.media_type)
+        chosen = choose_manifest(index, platform)
+        document = repository.manifest(chosen.digest)
+        if document.descriptor.size_bytes != chosen.size_bytes:
+            raise CorruptContentError(
+                f"{repository.name}: the manifest {chosen.digest} has "
+                f"{document.descriptor.size_bytes:,} bytes, its index says {chosen.size_bytes:,}"
+            )
+        document = replace(document, descriptor=chosen)
+    raise InvalidImageError(f"{repository.name} has indexes within indexes within indexes")
+
+
+def _is_index(document: FetchedManifest) -> bool:
+    media_type = document.descriptor.media_type
+    return media_type in INDEX_TYPES if media_type else b'"manifests"' in document.blob
+
+
+def _typed(fetched: FetchedManifest) -> Descriptor:
+    return replace(fetched.descriptor, annotations=())
