@@ -1,0 +1,129 @@
+import socket
+
+import pytest
+
+from builder.cli import build_options as options
+from builder.commands.build import OutputSpec
+from builder.errors import UnsupportedError, UsageError
+from builder.image.model import Platform
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("-", OutputSpec("tar", "-")),
+        ("out", OutputSpec("local", "out")),
+        ("type=oci,dest=a.tar", OutputSpec("oci", "a.tar")),
+        ("type=oci,dest=d,tar=false", OutputSpec("oci-dir", "d")),
+        ("type=docker,dest=a,name=app:1", OutputSpec("docker", "a", ("app:1",))),
+        ('type=docker,dest=a,"name=a,b"', OutputSpec("docker", "a", ("a", "b"))),
+        (
+            "type=oci,dest=a,compression=zstd,compression-level=9,force-compression=true",
+            OutputSpec("oci", "a", (), "zstd", 9, force_compression=True),
+        ),
+        (
+            "type=oci,dest=a,annotation.k=v",
+            OutputSpec("oci", "a", annotations=(("k", "v"),)),
+        ),
+    ],
+)
+def test_an_output_is_read(text, spec):
+    assert options.output_spec(text) == spec
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "type=nope,dest=a",
+        "dest=a",
+        "type=oci,dest=a,colour=red",
+        "type=oci,dest=a,compression=lzma",
+        "type=oci,dest=a,compression=zstd,compression-level=high",
+        'type=oci,"dest',
+    ],
+)
+def test_an_output_that_is_wrong_is_refused(text):
+    with pytest.raises(UsageError):
+        options.output_spec(text)
+
+
+def test_pairs_take_their_values_from_the_environment_where_they_have_none():
+    environment = {"A": "from outside"}
+    texts = ["A", "B=b=c", "C"]
+    assert options.key_values(texts, "build-arg", environment) == {"A": "from outside", "B": "b=c"}
+    assert options.key_values(["A"], "label", None) == {"A": ""}
+    with pytest.raises(UsageError, match="has no name"):
+        options.key_values(["=x"], "build-arg", environment)
+
+
+def test_one_platform_can_be_asked_for():
+    assert options.platform("linux/arm64") == Platform("linux", "arm64")
+    assert options.platform("") is None
+    with pytest.raises(UnsupportedError, match="an image has one platform"):
+        options.platform("linux/amd64,linux/arm64")
+
+
+def test_a_secret_comes_from_a_file_or_a_variable(tmp_path):
+    file = tmp_path / "token"
+    file.write_bytes(b"\0value")
+    environment = {"VAR": "v", "id": "named like the secret"}
+    found = options.secrets_of(
+        [f"id=a,src={file}", "id=b,env=VAR", "id=id", "id=c,src=VAR,type=env"], environment
+    )
+    assert found == {"a": b"\0value", "b": b"v", "id": b"named like the secret", "c": b"v"}
+
+
+@pytest.mark.parametrize("text", ["src=x", "id=a,colour=red", "id=a,env=UNSET", "id=a,src=/nope"])
+def test_a_secret_that_is_not_there_or_wrong_is_refused(text):
+    with pytest.raises(UsageError):
+        options.secrets_of([text], {})
+
+
+def test_an_agent_is_named_by_its_socket_or_by_the_environment(tmp_path):
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(path))
+        found = options.ssh_of(["default", f"team={path}"], {"SSH_AUTH_SOCK": str(path)})
+    assert found == {"default": str(path), "team": str(path)}
+
+
+def test_a_key_is_not_taken_for_an_agent(tmp_path):
+    key = tmp_path / "key"
+    key.write_text("secret")
+    with pytest.raises(UsageError, match="is not the socket of an agent") as raised:
+        options.ssh_of([f"default={key}"], {})
+    assert "ssh-add" in raised.value.hint
+    with pytest.raises(UsageError, match="is not the socket of an agent"):
+        options.ssh_of(["default=/nowhere"], {})
+    with pytest.raises(UsageError, match="no agent to forward"):
+        options.ssh_of(["default"], {})
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("64m", 64 << 20), ("1g", 1 << 30), ("1024", 1024), ("1.5kb", 1536)]
+)
+def test_sizes_have_units(text, size):
+    assert options.size_in_bytes(text, "shm-size") == size
+
+
+@pytest.mark.parametrize("text", ["", "m", "1x", "one"])
+def test_a_size_that_is_none_is_refused(text):
+    with pytest.raises(UsageError):
+        options.size_in_bytes(text, "shm-size")
+
+
+def test_limits_have_one_or_two_numbers():
+    assert options.ulimits_of(["nofile=10:20", "RLIMIT_NPROC=5", "core=-1"]) == (
+        ("nofile", 10, 20),
+        ("nproc", 5, 5),
+        ("core", -1, -1),
+    )
+    for text in ("nofile", "nofile=x", "=1"):
+        with pytest.raises(UsageError):
+            options.ulimits_of([text])
+
+
+def test_hosts_are_written_with_a_colon_or_an_equals_sign():
+    assert options.hosts_of(["a:1.2.3.4", "b=[::1]"]) == (("a", "1.2.3.4"), ("b", "::1"))
+    with pytest.raises(UsageError):
+        options.hosts_of(["a"])
