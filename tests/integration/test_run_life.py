@@ -196,7 +196,7 @@ def terminal(box: Pybuild):
 
 
 def test_a_terminal_has_the_callers_size_from_the_start_and_follows_it(terminal):
-    script = "stty size; trap 'stty size' WINCH; while :; do sleep 0.05; done"
+    script = "trap 'stty size' WINCH; stty size; while :; do sleep 0.05; done"
     shown = terminal("--rm", "-it", "box", "sh", "-c", script)
     shown.read_until(b"33 101\r\n")
     shown.resize((50, 120))
