@@ -156,22 +156,24 @@ def test_what_a_volume_holds_is_not_committed(box: Pybuild):
 
 
 RACE = """
-mkdir /many
-for i in $(seq 2000); do echo $i > /many/$i; done
-i=0
 trap 'exit 0' TERM
-echo 0 > /one; echo 0 > /two
-echo ready
-while :; do i=$((i+1)); echo $i > /next; mv /next /one; echo $i > /next; mv /next /two; done
+mkdir /c
+i=0
+while :; do
+  for k in $(seq 400); do echo $i > /c/$k; done
+  test $i = 0 && echo ready
+  i=$((i+1))
+done
 """
 
 
 def test_a_running_container_is_paused_while_it_is_copied_and_goes_on(box: Pybuild):
     with running(box, "--name", "busy", "-u", "0", "box", "sh", "-c", RACE) as process:
-        for attempt in range(5):
+        for attempt in range(3):
             box("commit", "busy", f"moment:{attempt}").ok()
-            one, two = output(box, f"moment:{attempt}", "cat", "/one", "/two").split()
-            assert int(one) - int(two) in {0, 1}
+            rounds = output(box, f"moment:{attempt}", "sh", "-c", "cat /c/*").split()
+            assert len(rounds) >= 399  # one may have been emptied, and not written yet
+            assert int(max(rounds, key=int)) - int(min(rounds, key=int)) <= 1
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     box("rm", "busy").ok()
