@@ -36,7 +36,7 @@ class Traces:
 
 
 def traces() -> Traces:
-    """Mounts of this namespace, descendants of this process, control groups named pybuild."""
+    """Mounts of this namespace, descendants of this process, abandoned control groups."""
     descendants = _descendants(os.getpid())
     return Traces(
         frozenset(Path("/proc/self/mountinfo").read_text().splitlines()),
@@ -86,10 +86,18 @@ def _describe(pid: int) -> str:
 
 
 def _control_groups() -> set[str]:
+    """Control groups named pybuild that nothing runs in: a leak, or one just being made."""
     found: set[str] = set()
     for parent, directories, _ in os.walk(CGROUPS):
         found |= {os.path.join(parent, name) for name in directories if "pybuild" in name}
-    return found
+    return {path for path in found if _is_empty(Path(path))}
+
+
+def _is_empty(control_group: Path) -> bool:
+    try:
+        return not (control_group / "cgroup.procs").read_text()
+    except OSError:
+        return False  # gone meanwhile
 
 
 def leaks_since(before: Traces) -> list[str]:
