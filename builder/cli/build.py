@@ -176,6 +176,7 @@ def command(**arguments: Unpack[Arguments]) -> int:
                 arguments["context"],
                 file=arguments["file"],
                 named=options.key_values(arguments["build_contexts"], "build-context", None),
+                keep_git_dir=options.keeps_git_dir(_build_args(arguments)),
             )
         )
         call = "check" if arguments["check"] else arguments["call"]
@@ -230,7 +231,7 @@ def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendO
     """What the command line says about the meaning of the Dockerfile."""
     shm_size = arguments["shm_size"]
     return FrontendOptions(
-        build_args=options.key_values(arguments["build_args"], "build-arg", os.environ),
+        build_args=_build_args(arguments),
         target=arguments["target"],
         labels=options.key_values(arguments["labels"], "label", None),
         platform=options.platform(arguments["platform"] or ""),
@@ -249,6 +250,10 @@ def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendO
         epoch=_epoch(os.environ),
         ignore=contexts.tree(MAIN_CONTEXT).ignore,
     )
+
+
+def _build_args(arguments: Arguments) -> dict[str, str]:
+    return options.key_values(arguments["build_args"], "build-arg", os.environ)
 
 
 def _epoch(environment: Mapping[str, str]) -> int | None:

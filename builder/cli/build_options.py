@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from builder.commands.build import OutputSpec
 from builder.errors import UnsupportedError, UsageError
 from builder.export.api import Compression
+from builder.frontend.goformat import truth
 from builder.graph.model import NetworkMode
 from builder.image.model import Platform
 from builder.image.platform import parse_platform
@@ -112,6 +113,15 @@ def platform(text: str) -> Platform | None:
             hint="build for each platform by itself, under a tag of its own",
         )
     return parse_platform(text) if text else None
+
+
+def keeps_git_dir(build_args: Mapping[str, str]) -> bool:
+    """Whether a Git repository that is the context comes with its .git directory."""
+    text = build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "false")
+    try:
+        return truth(text)
+    except ValueError as error:
+        raise UsageError(f"--build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR: {error}") from error
 
 
 def network_mode(text: str) -> NetworkMode:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Unpack
 
 import click
 
 from builder.cli.command import Command, files
+from builder.cli.registry_options import RegistryOptions, access_of, with_registry_options
 from builder.commands.pin import PinnedFile, check_file, pin_file
 from builder.errors import EXIT_DONE, EXIT_FAILED
 from builder.settings import settings_from
@@ -23,18 +25,19 @@ from builder.wiring import open_engine
     help="Dockerfile (default: CONTEXT/Dockerfile).",
 )
 @click.option("--check", is_flag=True, help="Change nothing; tell what isn't pinned.")
-def command(context: str, file: str | None, check: bool) -> int:
+@with_registry_options
+def command(context: str, file: str | None, check: bool, **options: Unpack[RegistryOptions]) -> int:
     """Write digests behind the images that the Dockerfile names, in FROM and in --from.
 
-    The digests are those of the manifests that the store's images came with. The exit status is 1
-    where something is left without a digest.
+    The digests are those of the manifests that the store's images came with; for an image that the
+    store lacks, its registry is asked. The exit status is 1 where something is left without one.
     """
     if check:
         checked = check_file(context, file)
     else:
         settings = settings_from(os.environ, euid=os.geteuid())
-        with open_engine(settings, mounts=False) as engine:
-            checked = pin_file(engine.images, context, file)
+        with open_engine(settings, mounts=False, access=access_of(options)) as engine:
+            checked = pin_file(engine, context, file)
     for line in _lines(checked):
         click.echo(line)
     return EXIT_FAILED if checked.result.unpinned else EXIT_DONE

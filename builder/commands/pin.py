@@ -1,4 +1,4 @@
-"""Pin: digests behind the names of images in a Dockerfile, from the store's images."""
+"""Pin: digests behind the names of images in a Dockerfile, from the store or a registry."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 
+from builder.engine import Engine
 from builder.errors import UsageError
 from builder.frontend.rewrite import PinResult, pin
 from builder.image.errors import InvalidReferenceError
-from builder.image.imagestore import ImageStore, manifest_digest
+from builder.image.imagestore import manifest_digest
 from builder.image.reference import parse_reference
 from builder.worker.contexts import dockerfile_path
 from cache.digest import Digest
+from cache.errors import PybuildError
 from cache.record import record, replace
 
-_NOT_STORED = "the store has no such image"
 _NO_MANIFEST = (
     "the store's image has no manifest: it was built here, or came from an archive without one"
 )
+_NOWHERE = "neither the store nor its registry has such an image"
 
 
 @record
@@ -31,12 +33,12 @@ class PinnedFile:
     result: PinResult
 
 
-def pin_file(images: ImageStore, context: str, file: str | None) -> PinnedFile:
-    """Write the digests that the store knows into the Dockerfile, all or nothing.
+def pin_file(engine: Engine, context: str, file: str | None) -> PinnedFile:
+    """Write the images' digests into the Dockerfile: the store's, else the registry's.
 
     Every other byte stays, as do the file's mode and, where it may be kept, its owner.
     """
-    pinned = _pinned(context, file, lambda name: _digest_of(images, name))
+    pinned = _pinned(context, file, lambda name: _digest_of(engine, name))
     if pinned.result.pins:
         _replace(pinned.path, pinned.result.text.encode("utf-8", "surrogateescape"))
     return pinned
@@ -74,15 +76,19 @@ def _pinned(context: str, file: str | None, find: Callable[[str], _Found]) -> Pi
     return PinnedFile(path, name, replace(result, unpinned=unpinned))
 
 
-def _digest_of(images: ImageStore, name: str) -> _Found:
+def _digest_of(engine: Engine, name: str) -> _Found:
     try:
         reference = parse_reference(name)
     except InvalidReferenceError as error:
         return _Found(None, error.message)
-    image = images.find(name)
-    if image is None or reference.normal not in image.names:  # the beginning of an id is no name
-        return _Found(None, _NOT_STORED)
-    return _Found(manifest_digest(image, reference), _NO_MANIFEST)
+    image = engine.images.find(name)
+    if image is not None and reference.normal in image.names:  # the beginning of an id is no name
+        return _Found(manifest_digest(image, reference), _NO_MANIFEST)
+    *_, repository = engine.registries().for_reading(reference)
+    try:
+        return _Found(repository.manifest_digest(reference.tag), _NOWHERE)
+    except PybuildError as error:
+        return _Found(None, f"the store has no such image, and {error.message}")
 
 
 def _place(context: str, file: str | None) -> tuple[str, str]:

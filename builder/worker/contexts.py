@@ -48,9 +48,12 @@ class BuildContexts:
 
 @contextmanager
 def open_contexts(
-    context: str, *, file: str | None, named: Mapping[str, str]
+    context: str, *, file: str | None, named: Mapping[str, str], keep_git_dir: bool = False
 ) -> Generator[BuildContexts]:
-    """Open all of them; what was unpacked or downloaded for it goes when the block ends."""
+    """Open all of them; what was unpacked or downloaded for it goes when the block ends.
+
+    `keep_git_dir`: a Git repository that is the context comes with its .git directory.
+    """
     with ExitStack() as stack:
         if context == "-" and file == "-":
             raise UsageError(
@@ -61,7 +64,7 @@ def open_contexts(
         if context == "-":
             root_dir, stdin_text = _from_stdin(stack)
         else:
-            root_dir = _directory_of(context, stack)
+            root_dir = _directory_of(context, stack, keep_git_dir=keep_git_dir)
         dockerfile, ignore = _dockerfile(root_dir, file, stdin_text, own=os.path.isdir(context))
         main = SourceTree(root_dir, ignore=ignore, is_context=True, name=MAIN_CONTEXT)
         trees = {MAIN_CONTEXT: main}
@@ -80,11 +83,11 @@ def open_contexts(
         yield BuildContexts(dockerfile, trees, images)
 
 
-def _directory_of(place: str, stack: ExitStack) -> str:
+def _directory_of(place: str, stack: ExitStack, *, keep_git_dir: bool = False) -> str:
     if place.startswith(REMOTE_SCHEMES):
         from builder.worker.remote_context import fetch_context
 
-        return fetch_context(place, stack)
+        return fetch_context(place, stack, keep_git_dir=keep_git_dir)
     if not os.path.exists(place):
         raise UsageError(
             f'the context "{place}" does not exist',

@@ -19,8 +19,11 @@ _FILENAME = "Dockerfile"
 """What a file that is no archive is taken for."""
 
 
-def fetch_context(place: str, stack: ExitStack) -> str:
-    """The directory that `place` comes to; gone when `stack` ends."""
+def fetch_context(place: str, stack: ExitStack, *, keep_git_dir: bool) -> str:
+    """The directory that `place` comes to; gone when `stack` ends.
+
+    `keep_git_dir`: of a repository, where the URL doesn't say it itself.
+    """
     if place.startswith("github.com/"):
         place = f"https://{place}"
         repository, hash_sign, rest = place.partition("#")
@@ -31,10 +34,10 @@ def fetch_context(place: str, stack: ExitStack) -> str:
     stack.callback(state.close)
     if is_http_url(place):
         return _downloaded(place, state, stack)
-    return _checked_out(place, state)
+    return _checked_out(place, state, keep_git_dir=keep_git_dir)
 
 
-def _checked_out(place: str, state: StateDir) -> str:
+def _checked_out(place: str, state: StateDir, *, keep_git_dir: bool) -> str:
     try:
         ref = read_git_ref(place)
     except WordProblemError as error:
@@ -48,7 +51,7 @@ def _checked_out(place: str, state: StateDir) -> str:
         url=ref.url,
         ref=ref.ref,
         subdir=ref.subdir,
-        keep_git_dir=bool(ref.keep_git_dir),
+        keep_git_dir=keep_git_dir if ref.keep_git_dir is None else ref.keep_git_dir,
         checksum=ref.checksum,
     )
     _, tree = check_out(operation, state, None)

@@ -6,24 +6,20 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import tarfile
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from conftest import person_of, require_kind
+from conftest import person_of, require, require_kind
 from support.commands import Finished
 from support.examples import Example, Expectation, examples_in
 from support.installation import REPOSITORY
 from support.pybuild import Pybuild, pybuild_of
+from support.servers import git_server, web_server, write_repository
 
 pytestmark = pytest.mark.privileged
 
@@ -40,71 +36,6 @@ FILES = {
 }
 """The context of each example, which the document shows at its top; and files.tar.gz."""
 SERVED_AT = 1_445_412_480  # Last-Modified
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def web_server(folder: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def git(folder: Path, *words: str) -> None:
-    identity = ["-c", "user.name=n", "-c", "user.email=e@example"]
-    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
-
-
-@contextmanager
-def git_server(base: Path) -> Iterator[str]:
-    """Serves app.git, with a tag and a subdirectory."""
-    repository = base / "app.git"
-    (repository / "docs").mkdir(parents=True)
-    (repository / "main.c").write_text("int main;")
-    (repository / "docs" / "guide.txt").write_text("guide")
-    git(repository, "init", "-q", "-b", "main")
-    git(repository, "add", "-A")
-    git(repository, "commit", "-q", "-m", "m")
-    git(repository, "tag", "v1")
-    (repository / ".git" / "git-daemon-export-ok").touch()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = probe.getsockname()
-    options = ["--reuseaddr", f"--listen={address[0]}", f"--port={address[1]}"]
-    server = subprocess.Popen(
-        ["git", "daemon", *options, f"--base-path={base}"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        wait_for(address)
-        yield f"{address[0]}:{address[1]}"
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait()
-
-
-def wait_for(address: tuple[str, int]) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(address, timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline, f"nothing listens at {address}"
-            time.sleep(0.02)
-        else:
-            return
 
 
 @dataclass
@@ -136,6 +67,7 @@ class Bench:
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
     require_kind(KIND)
+    require("git")
     with ExitStack() as stack:
         pybuild = stack.enter_context(pybuild_of(person_of(KIND)))
         served = pybuild.folder / "served"
@@ -148,6 +80,10 @@ def bench() -> Iterator[Bench]:
         agent.bind(str(pybuild.folder / "agent.sock"))
         (pybuild.folder / "agent.sock").chmod(0o666)
         agent.listen()
+        write_repository(
+            pybuild.folder / "git" / "app.git",
+            {"main.c": "int main;", "docs/guide.txt": "guide"},
+        )
         hosts = {
             "files.example": stack.enter_context(web_server(served)),
             "git.example": stack.enter_context(git_server(pybuild.folder / "git")),

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import dataclass
 
 import pytest
 
@@ -10,6 +11,9 @@ from builder.commands.pin import check_file, pin_file
 from builder.commands.rmi import remove_image
 from builder.commands.save import SaveRequest, save
 from builder.errors import SyntaxProblemError, UsageError
+from builder.image.reference import Reference
+from builder.registry.errors import UnreachableRegistryError
+from cache.record import replace
 from support.images import Entry, layer_tar, write_layout
 from support.layers import image_of, writing
 from support.stores import engine_of, open_store
@@ -24,9 +28,42 @@ def store(tmp_path):
         yield opened
 
 
+class Registries:
+    """What stands for all registries: tags by repository."""
+
+    def __init__(self):
+        self.digests = {}
+        self.asked = []
+
+    def for_reading(self, reference):
+        return (Mirror(), Remote(self, reference))
+
+
+class Mirror:
+    """Asked for nothing: it may be behind its registry."""
+
+
+@dataclass
+class Remote:
+    registries: Registries
+    reference: Reference
+
+    def manifest_digest(self, tag):
+        name = f"{self.reference.repository}:{tag}"
+        self.registries.asked.append(name)
+        if name.startswith("down.example"):
+            raise UnreachableRegistryError("the registry down.example cannot be reached")
+        return self.registries.digests.get(name)
+
+
 @pytest.fixture
-def engine(store):
-    return engine_of(store)
+def registries():
+    return Registries()
+
+
+@pytest.fixture
+def engine(store, registries):
+    return replace(engine_of(store), registries=lambda: registries)
 
 
 @pytest.fixture
@@ -50,10 +87,10 @@ def written(tmp_path):
     return write
 
 
-def test_the_manifests_digest_is_written_and_every_other_byte_stays(store, digest, written):
+def test_the_manifests_digest_is_written_and_every_other_byte_stays(engine, digest, written):
     before = b"\xef\xbb\xbf# \xc3\xa9\r\nFROM %s\r\n\r\n\tCOPY --from=%s a\x0cb /\nRUN true # end"
     path = written(before % (NAME.encode(), NAME.encode()))
-    pinned = pin_file(store.images, str(path.parent), None)
+    pinned = pin_file(engine, str(path.parent), None)
     name = f"{NAME}@{digest}".encode()
     assert path.read_bytes() == before % (name, name)
     assert [(pin.name, pin.digest, pin.span.first_line) for pin in pinned.result.pins] == [
@@ -70,29 +107,29 @@ def test_a_pinned_name_finds_the_image_with_and_without_its_tag(store, digest):
     assert store.images.find(f"{NAME}@sha256:{'0' * 64}") is None
 
 
-def test_the_mode_stays_and_nothing_lies_beside_the_file(store, digest, written):
+def test_the_mode_stays_and_nothing_lies_beside_the_file(engine, digest, written):
     path = written(b"FROM %s\n" % NAME.encode())
     path.chmod(0o640)
-    pin_file(store.images, str(path.parent), None)
+    pin_file(engine, str(path.parent), None)
     assert path.stat().st_mode & 0o7777 == 0o640
     assert os.listdir(path.parent) == ["Dockerfile"]
 
 
-def test_behind_a_link_the_file_changes_and_the_link_stays(store, digest, written):
+def test_behind_a_link_the_file_changes_and_the_link_stays(engine, digest, written):
     path = written(b"FROM %s\n" % NAME.encode(), "real")
     link = path.with_name("Dockerfile")
     link.symlink_to("real")
-    pin_file(store.images, str(path.parent), None)
+    pin_file(engine, str(path.parent), None)
     assert link.is_symlink()
     assert digest.encode() in path.read_bytes()
 
 
-def test_a_file_may_be_named_from_here_or_from_the_context(store, digest, written):
+def test_a_file_may_be_named_from_here_or_from_the_context(engine, digest, written):
     path = written(b"FROM %s\n" % NAME.encode(), "app.dockerfile")
-    pin_file(store.images, str(path.parent), "app.dockerfile")
+    pin_file(engine, str(path.parent), "app.dockerfile")
     assert digest.encode() in path.read_bytes()
     other = written(b"FROM %s\n" % NAME.encode(), "other")
-    pin_file(store.images, "/", str(other))
+    pin_file(engine, "/", str(other))
     assert digest.encode() in other.read_bytes()
 
 
@@ -101,14 +138,31 @@ def test_what_cannot_be_pinned_is_told_with_its_reason(store, engine, digest, wr
     prefix = store.images.find("built").image_id[7:15]
     text = f"ARG V=1\nFROM built\nFROM absent\nFROM x:$V\nFROM {prefix}\n".encode()
     path = written(text)
-    pinned = pin_file(store.images, str(path.parent), None)
+    pinned = pin_file(engine, str(path.parent), None)
     assert [(one.name, one.reason.partition(":")[0]) for one in pinned.result.unpinned] == [
         ("built", "the store's image has no manifest"),
-        ("absent", "the store has no such image"),
+        ("absent", "neither the store nor its registry has such an image"),
         ("x:$V", "it depends on a variable"),
-        (prefix, "the store has no such image"),
+        (prefix, "neither the store nor its registry has such an image"),
     ]
     assert path.read_bytes() == text
+
+
+def test_a_registry_is_asked_for_what_the_store_lacks(engine, registries, digest, written):
+    other = f"sha256:{'1' * 64}"
+    registries.digests["docker.io/library/debian:12"] = other
+    path = written(f"FROM debian:12\nFROM {NAME}\nFROM down.example/x\n".encode())
+    pinned = pin_file(engine, str(path.parent), None)
+    assert path.read_text() == (
+        f"FROM debian:12@{other}\nFROM {NAME}@{digest}\nFROM down.example/x\n"
+    )
+    assert registries.asked == ["docker.io/library/debian:12", "down.example/x:latest"]
+    assert [(one.name, one.reason) for one in pinned.result.unpinned] == [
+        (
+            "down.example/x",
+            "the store has no such image, and the registry down.example cannot be reached",
+        )
+    ]
 
 
 def test_a_check_lists_what_is_not_pinned_and_writes_nothing(digest, written):
@@ -126,17 +180,17 @@ def test_a_check_lists_what_is_not_pinned_and_writes_nothing(digest, written):
 @pytest.mark.parametrize(
     ("context", "file"), [("-", None), (".", "-"), ("nowhere", None), (".", "nowhere")]
 )
-def test_what_cannot_be_read_or_written_is_said(store, tmp_path, monkeypatch, context, file):
+def test_what_cannot_be_read_or_written_is_said(engine, tmp_path, monkeypatch, context, file):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError):
-        pin_file(store.images, context, file)
+        pin_file(engine, context, file)
 
 
-def test_a_dockerfile_that_is_wrong_stays_as_it_is(store, digest, written):
+def test_a_dockerfile_that_is_wrong_stays_as_it_is(engine, digest, written):
     path = written(b"FROM %s\nNOPE\n" % NAME.encode())
     before = path.read_bytes()
     with pytest.raises(SyntaxProblemError):
-        pin_file(store.images, str(path.parent), None)
+        pin_file(engine, str(path.parent), None)
     assert path.read_bytes() == before
 
 
