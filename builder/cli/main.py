@@ -74,6 +74,7 @@ GROUPS: dict[str, dict[str, str]] = {
 
 def main() -> None:
     """The console script."""
+    _open_standard_streams()
     # A command makes few cycles and is over soon; the collector's passes over what is imported
     # and never freed cost 14 ms of the 150 that a cached build takes.
     gc.set_threshold(100_000, 20, 20)
@@ -86,6 +87,17 @@ def main() -> None:
     from builder.cli.entry import run
 
     _end(run(arguments))
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller has closed, or a file of the store would be 1, and output go into it."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            mode = "w" if fd else "r"
+            setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for good
 
 
 def _end(status: int) -> NoReturn:

@@ -8,6 +8,7 @@ import pytest
 
 from conftest import person_of
 from support.boxes import box_of
+from support.commands import pybuild_argv, pybuild_environment, run
 from support.pybuild import Pybuild
 
 pytestmark = [pytest.mark.privileged, pytest.mark.needs("busybox")]
@@ -111,6 +112,20 @@ def test_switches_take_a_value_and_short_options_stand_together(box: Pybuild):
     )
     assert with_value.startswith("in\n")
     assert "A=1\n" in with_value
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_output_that_the_caller_has_closed_goes_into_no_file_of_the_store(
+    box: Pybuild, closed: str
+):
+    argv = pybuild_argv(["run", "--rm", "-i", "box", "seq", "1000"], user=box.user)
+    environment = pybuild_environment(user=box.user, root=box.root, tmp=box.tmp)
+    words = ["sh", "-c", f'exec "$@" {closed}', "sh", *argv]
+    done = run(words, env=environment, cwd=box.folder)
+    assert done.status == 0
+    if ">&-" not in closed.replace("2>&-", ""):
+        assert done.stdout.splitlines()[-1] == "1000"
+    assert output(box, "box", "echo", "fine") == "fine\n"
 
 
 def test_stdout_and_stderr_are_kept_apart(box: Pybuild):
