@@ -83,6 +83,8 @@ def output_spec(text: str) -> OutputSpec:
     push = fields.pop("push", "false") if kind in {"image", "registry"} else ""
     if kind == "image" and _is_true(push):
         spec = replace(spec, kind="registry")
+    if kind == "docker" and not spec.dest:  # into the daemon, with docker: here, into the store
+        spec = replace(spec, kind="image")
     if fields.pop("tar", "true") == "false" and kind == "oci":
         spec = OutputSpec("oci-dir", spec.dest, spec.names, spec.compression,
                           spec.compression_level, spec.force_compression, annotations)  # fmt: skip

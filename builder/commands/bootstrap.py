@@ -13,7 +13,7 @@ from builder.engine import Engine
 from builder.image.assemble import rfc3339
 from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig, StoredImage
 from builder.image.platform import host_platform
-from builder.image.reference import parse_reference
+from builder.image.reference import new_name
 
 DEFAULT_NAME = "host-tools"
 
@@ -63,7 +63,7 @@ class BootstrapRequest:
 
 def bootstrap(engine: Engine, request: BootstrapRequest) -> StoredImage:
     """Make and tag the image. The same machine gives the same image."""
-    name = parse_reference(request.name).normal
+    name = new_name(request.name)
     tree = collect(request.programs)
     made_at = max((entry.mtime_ns for entry in tree if entry.kind == "file"), default=0) // 10**9
     config = ImageConfig(

@@ -12,7 +12,7 @@ from builder.frontend.lower import plan
 from builder.frontend.plan import CheckWarning, FrontendOptions, Plan
 from builder.image.assemble import assemble, seconds_of
 from builder.image.model import ImageConfig, StoredImage
-from builder.image.reference import parse_reference
+from builder.image.reference import new_name
 from builder.location import SourceFile
 from builder.solver.api import Result
 from builder.solver.solve import Solving, solve
@@ -62,7 +62,7 @@ class BuiltImage:
 
 def build(engine: Engine, request: BuildRequest) -> BuiltImage:
     """Turn Dockerfile text into a stored image, tag it and export it."""
-    tags = tuple(parse_reference(tag).normal for tag in request.tags)  # wrong ones fail early
+    tags = _tags(request)  # wrong ones fail early
     with engine.leases.hold() as lease:
         resolver = resolver_of(engine, lease, always=request.pull)
         planned = plan(request.dockerfile, request.options, resolver)
@@ -91,6 +91,12 @@ def resolver_of(engine: Engine, lease: Lease, *, always: bool = False) -> StoreR
         return Puller(engine, engine.registries())
 
     return StoreResolver(engine, lease, puller, always=always)
+
+
+def _tags(request: BuildRequest) -> tuple[str, ...]:
+    """The image's names in the store: of `-t`, and of outputs that go there."""
+    kept = (name for one in request.outputs if one.kind == "image" for name in one.names)
+    return tuple(dict.fromkeys(map(new_name, (*request.tags, *kept))))
 
 
 def announce(engine: Engine, planned: Plan) -> None:
@@ -150,7 +156,7 @@ def _export(
 ) -> Exported:
     if output.kind == "image":
         return Exported(dest="")
-    names = tuple(parse_reference(name).normal for name in output.names) or tags
+    names = tuple(map(new_name, output.names)) or tags
     if not output.dest and output.kind != "registry":
         raise UsageError(
             f"--output type={output.kind} needs dest=",

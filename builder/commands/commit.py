@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from builder.engine import Engine
 from builder.image.assemble import rfc3339
 from builder.image.model import ContainerConfig, StoredImage
-from builder.image.reference import parse_reference
+from builder.image.reference import new_name
 from builder.layer.pack import pack
 from builder.runtime.commit import captured_changes, committed_config
 from builder.runtime.containers import Containers
-from builder.runtime.errors import InvalidOptionError
 from cache.descriptor import Layer, chain_id, chain_over
 from cache.errors import NotFoundError
 from cache.record import record
@@ -39,7 +38,7 @@ def commit(engine: Engine, request: CommitRequest) -> StoredImage:
 
     The container stays as it is, running or not. What goes wrong or is interrupted leaves nothing.
     """
-    name = _checked_name(request.reference)
+    name = new_name(request.reference) if request.reference else ""
     containers = Containers(engine.state, engine.database, engine.now)
     container = containers.load(containers.find(request.container))
     config = _changed(container.config, request.changes)  # before the work: it may be wrong
@@ -60,18 +59,6 @@ def commit(engine: Engine, request: CommitRequest) -> StoredImage:
         if name:
             engine.images.tag(name, image.image_id)
     return engine.images.get(image.image_id)
-
-
-def _checked_name(reference: str) -> str:
-    if not reference:
-        return ""
-    parsed = parse_reference(reference)
-    if parsed.digest is not None:
-        raise InvalidOptionError(
-            f"{reference}: an image can't be given a name with a digest",
-            hint="leave the @ part out",
-        )
-    return parsed.normal
 
 
 def _changed(config: ContainerConfig, changes: tuple[str, ...]) -> ContainerConfig:

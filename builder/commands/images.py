@@ -11,7 +11,7 @@ from builder.frontend.wildcard import Wildcard
 from builder.image.assemble import seconds_of
 from builder.image.imagestore import manifest_digest
 from builder.image.model import HistoryEntry, StoredImage
-from builder.image.reference import Reference, parse_reference
+from builder.image.reference import Reference, new_name, parse_reference
 from builder.worker.stored_images import find_image
 from cache.digest import Digest
 
@@ -125,10 +125,7 @@ def created_at(image: StoredImage) -> float | None:
 
 def tag(engine: Engine, source: str, name: str) -> None:
     """Give the image `source` another name."""
-    reference = parse_reference(name)
-    if reference.digest is not None:
-        raise UsageError(f'"{name}" has a digest', hint="a new name is NAME[:TAG]")
-    engine.images.tag(reference.normal, find_image(engine, source).image_id)
+    engine.images.tag(new_name(name), find_image(engine, source).image_id)
 
 
 def history(engine: Engine, text: str) -> tuple[HistoryLine, ...]:

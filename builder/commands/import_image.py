@@ -17,7 +17,7 @@ from builder.frontend.rewrite import apply_changes
 from builder.image.assemble import rfc3339
 from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig, Platform, StoredImage
 from builder.image.platform import host_platform
-from builder.image.reference import parse_reference
+from builder.image.reference import new_name
 from builder.layer.apply import unpack_blob
 from builder.worker.image_layers import warn_of_losses
 from cache.snapshot.api import ActiveSnapshot
@@ -43,7 +43,7 @@ def import_image(engine: Engine, request: ImportRequest) -> StoredImage:
         raise UnsupportedError(
             "import takes files, no URLs", hint=f"curl -sL {request.path} | pybuild import - NAME"
         )
-    name = parse_reference(request.name).normal if request.name else ""
+    name = new_name(request.name) if request.name else ""
     config = _config(request, engine.now())
 
     def fill(active: ActiveSnapshot) -> None:

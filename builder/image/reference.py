@@ -77,6 +77,19 @@ def parse_reference(text: str) -> Reference:
     return Reference(domain=domain, path=path, tag=tag, digest=digest)
 
 
+def new_name(text: str) -> str:
+    """The normal form of a name to give to an image.
+
+    It has no digest: that says which manifest an image came with, and no user can give it.
+    """
+    reference = parse_reference(text)
+    if reference.digest is not None:
+        raise InvalidReferenceError(
+            f'"{text}" has a digest, which no image can be given', hint="leave the @ part out"
+        )
+    return reference.normal
+
+
 def familiar_name(normal: str) -> str:
     """The short form of a stored name."""
     return parse_reference(normal).familiar

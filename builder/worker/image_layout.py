@@ -28,6 +28,7 @@ from builder.worker.image_source import (
 )
 from cache.descriptor import Descriptor
 from cache.digest import Digest, parse_digest, sha256_digest
+from cache.record import replace
 
 LAYOUT_SCHEME = "oci-layout://"
 _INDEX_DEPTH = 4
@@ -156,9 +157,17 @@ def _docker_images(source: ImageSource) -> Iterator[SourceImage]:
 def _repo_tags(entry: JsonObject) -> Iterator[str]:
     for name in entry.texts("RepoTags") or ():
         try:
-            yield parse_reference(name).normal
+            tag = _tag_in(name)
         except InvalidReferenceError as error:
             raise entry.error("RepoTags", error.message) from error
+        if tag is not None:
+            yield tag
+
+
+def _tag_in(text: str) -> str | None:
+    """The name's tag in normal form; a digest in it is only what somebody says."""
+    reference = parse_reference(text)
+    return replace(reference, digest=None).normal if reference.tag else None
 
 
 def _resolved(source: ImageSource, entries: Iterable[IndexEntry], platform: Platform) -> Descriptor:
@@ -209,7 +218,7 @@ def _full_name(entry: IndexEntry) -> str | None:
     tag = annotations.get(REF_NAME, "")
     text = annotations.get(IMAGE_NAME) or (tag if "/" in tag or ":" in tag else "")
     try:
-        return parse_reference(text).normal if text else None
+        return _tag_in(text) if text else None
     except InvalidReferenceError:
         return None  # anybody may annotate as he likes: this is no name to ask for
 

@@ -62,3 +62,17 @@ def test_a_command_that_is_typed_wrong_builds_nothing(pybuild):
     wrong = pybuild("biuld", ".")
     assert wrong.status == 2
     assert 'did you mean "build"?' in wrong.stderr
+
+
+def test_an_output_into_the_store_gives_names(pybuild):
+    context = pybuild.context({"Dockerfile": "FROM base\n"})
+    outputs = ["-o", "type=image,name=one", "-o", "type=docker,name=two:2"]
+    pybuild.build(context, "-t", "three", *outputs)
+    assert pybuild.image_id("one") == pybuild.image_id("two:2") == pybuild.image_id("three")
+
+
+def test_an_image_is_given_no_digest(pybuild):
+    context = pybuild.context({"Dockerfile": "FROM scratch\nCOPY . /\n"})
+    refused = pybuild("-t", f"app@sha256:{'0' * 64}", context)
+    assert refused.status == 1
+    assert "has a digest" in refused.stderr

@@ -15,6 +15,7 @@ from builder.image.model import Platform
         ("out", OutputSpec("local", "out")),
         ("type=oci,dest=a.tar", OutputSpec("oci", "a.tar")),
         ("type=oci,dest=d,tar=false", OutputSpec("oci-dir", "d")),
+        ("type=docker", OutputSpec("image")),
         ("type=docker,dest=a,name=app:1", OutputSpec("docker", "a", ("app:1",))),
         ('type=docker,dest=a,"name=a,b"', OutputSpec("docker", "a", ("a", "b"))),
         (

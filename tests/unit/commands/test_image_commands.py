@@ -90,7 +90,7 @@ def test_a_new_name_is_given_by_any_old_one(store, engine):
         tag(engine, "nothing", "app:v2")
     with pytest.raises(InvalidReferenceError):
         tag(engine, "app", "App")
-    with pytest.raises(UsageError, match="has a digest"):
+    with pytest.raises(InvalidReferenceError, match="has a digest"):
         tag(engine, "app", f"app@{image.image_id}")
 
 

@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from builder.commands.images import list_images
+from builder.commands.images import list_images, tag
+from builder.commands.import_image import ImportRequest, import_image
 from builder.commands.inspect import inspect
 from builder.commands.load import load
 from builder.commands.pin import check_file, pin_file
 from builder.commands.rmi import remove_image
 from builder.commands.save import SaveRequest, save
 from builder.errors import SyntaxProblemError, UsageError
+from builder.image.errors import InvalidReferenceError
 from builder.image.reference import Reference
 from builder.registry.errors import UnreachableRegistryError
 from cache.record import replace
@@ -237,6 +239,28 @@ def test_with_an_images_last_tag_all_of_it_goes(engine, store, digest):
     removed = remove_image(engine, NAME, force=False)
     assert removed.deleted == image.image_id
     assert store.images.names() == ()
+
+
+@pytest.mark.parametrize("name", ["new", "new:1"])
+def test_nobody_can_give_an_image_a_digest(engine, digest, name):
+    tar = layer_tar({"f": Entry(b"x", **OWNER)})
+    path = os.path.join(engine.state.root_dir, "root.tar")
+    with open(path, "wb") as file:
+        file.write(tar)
+    for give in (
+        lambda text: tag(engine, NAME, text),
+        lambda text: import_image(engine, ImportRequest(path, text)),
+    ):
+        with pytest.raises(InvalidReferenceError, match="has a digest"):
+            give(f"{name}@{digest}")
+
+
+def test_an_archive_cannot_give_an_image_a_digest(engine, store, tmp_path):
+    wrong = f"{NAME}@sha256:{'0' * 64}"
+    layout = write_layout(tmp_path / "claims", [layer_tar({"g": Entry(b"x", **OWNER)})], tag=wrong)
+    (loaded,) = load(engine, str(layout))
+    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
+    assert loaded.image.names == (NAME, f"registry.example/team/base@{entry['digest']}")
 
 
 def test_an_image_can_be_saved_by_its_digest(engine, store, digest, tmp_path):
