@@ -10,6 +10,9 @@ SHARED := $(or $(PYBUILD_SHARED),../shared)
 # compat: a line in a .pth file; the other kind imports a finder, which costs each start 11 ms.
 INSTALL := $(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable
 
+# Without bytecode each start of the program compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format conformance bench clean
 

@@ -75,6 +75,10 @@ def main(names: list[str]) -> int:
         print(f"no phase {', '.join(sorted(unknown))}; there are {', '.join(PHASES)}")
         return 2
     os.environ.pop("PYTEST_ADDOPTS", None)
+    # a machine that keeps no bytecode would compile the program anew at each of thousands of starts
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    packages = [str(REPOSITORY / name) for name in ("builder", "cache")]
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *packages], check=False)
     total = Counts()
     scratch_parent = os.environ.get("PYBUILD_TEST_DIR")
     with tempfile.TemporaryDirectory(prefix="pybuild-tests-", dir=scratch_parent) as folder:
