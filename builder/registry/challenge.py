@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cache.record import record
 
 _LIMIT = 8192
-_SCHEME = re.compile(r"\s*,?\s*([A-Za-z0-9._~+/-]+)(?:\s+|$)")
+_SCHEME = re.compile(r"\s*,?\s*([A-Za-z0-9._~+/-]+)(?:\s+|$|(?=,))")
 _PARAMETER = re.compile(r'\s*,?\s*([A-Za-z0-9._~+/-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 

@@ -20,7 +20,7 @@ from builder.registry.challenge import parse_challenges
 from builder.registry.errors import RegistryError, UnreachableRegistryError
 from builder.registry.failures import error_of, why
 from builder.registry.hosts import Server, is_loopback
-from builder.registry.http import Body, Http, Response
+from builder.registry.http import Body, Http, Response, finish
 from cache.record import record, replace
 
 ATTEMPTS = 5
@@ -81,7 +81,7 @@ class Client:
                 is_final = attempt == attempts or pause > _LONGEST_PAUSE_S
                 if response.status not in _RETRIED or is_final:
                     raise error_of(response, self.name)
-                response.close()
+                finish(response)
             self._sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
@@ -116,7 +116,7 @@ class Client:
 
     def _ping(self, scheme: str) -> None:
         url = f"{scheme}://{self.server.host}{self.server.prefix}/v2/"
-        self._http.send("GET", url, headers={}, trust=self.server.trust).close()
+        finish(self._http.send("GET", url, headers={}, trust=self.server.trust))
 
     def _authorized(self, request: Request) -> Response:
         url = self.url(request.target)
@@ -125,10 +125,14 @@ class Client:
         if response.status != 401 or not self._is_own(url):
             return response
         challenges = parse_challenges(response.headers.getlist("WWW-Authenticate"))
-        better = self._authorizer.learn(challenges, request.scopes, header)
+        try:
+            better = self._authorizer.learn(challenges, request.scopes, header)
+        except BaseException:
+            response.close()
+            raise
         if not better:
             return response
-        response.close()
+        finish(response)
         return self._redirected(request, url, better)
 
     def _redirected(self, request: Request, url: str, authorization: str) -> Response:
@@ -141,7 +145,7 @@ class Client:
             location = response.headers.get("Location", "")
             if response.status not in _REDIRECTS or not location:
                 return response
-            response.close()
+            finish(response)
             url = self._checked(urljoin(url, location), url)
             if response.status == 303:
                 request = replace(request, method="GET", body=None)
@@ -188,7 +192,7 @@ class Client:
             else:
                 if response.status not in _RETRIED or attempt == ATTEMPTS:
                     return response
-                response.close()
+                finish(response)
             self.pause(attempt)
         raise AssertionError("the last attempt returns or raises")
 

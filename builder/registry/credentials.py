@@ -40,7 +40,7 @@ class CredentialFiles:
         """Those for a repository of the registry, if any are known."""
         for file in self.paths:
             document = _read(file)
-            found = document and self._of_document(document, domain, path)
+            found = self._of_document(document, domain, path) if document else None
             if found:
                 return found
         return None

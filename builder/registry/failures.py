@@ -86,14 +86,14 @@ def why(error: HTTPError) -> str:
     match error:
         case NameResolutionError():
             return "its name is unknown here"
-        case ConnectTimeoutError():
-            return "it does not answer"
-        case ReadTimeoutError():
-            return "it has stopped answering"
         case NewConnectionError():
             cause = error.__cause__
             text = cause.strerror if isinstance(cause, OSError) else None
             return text or printable(str(error).rpartition(": ")[2])
+        case ConnectTimeoutError():
+            return "it does not answer"
+        case ReadTimeoutError():
+            return "it has stopped answering"
         case SSLError():
             return printable(f"TLS: {error}")
         case _:

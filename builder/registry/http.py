@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import IO, cast
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass
@@ -32,6 +32,18 @@ class Body:
 
     open: Callable[[], AbstractContextManager[Reader]]
     size_bytes: int
+
+
+def finish(response: Response) -> None:
+    """Let the connection be used again; where much is left to read, close it instead."""
+    left = response.headers.get("Content-Length", "0")
+    if not response.closed and left.isdecimal() and int(left) <= _BLOCK_BYTES:
+        with suppress(urllib3.exceptions.HTTPError):
+            response.drain_conn()
+    if response.closed:  # nothing is left, as after a HEAD
+        response.release_conn()
+    else:
+        response.close()
 
 
 class Http:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from builder.image.reference import Reference
 from builder.registry.access import Credentials, RegistryAccess
@@ -12,7 +13,7 @@ from builder.registry.client import Client, Request
 from builder.registry.credentials import credential_files
 from builder.registry.errors import RegistryAccessError
 from builder.registry.hosts import DOCKER_HUB, Server, mirrors_of, read_config, server_of
-from builder.registry.http import Http
+from builder.registry.http import Http, finish
 from builder.registry.repository import Repository
 
 HUB_PATH = "library/hello-world"
@@ -23,10 +24,15 @@ class Registries:
     """Repositories by name; safe from several threads. Closed by `close`."""
 
     def __init__(
-        self, access: RegistryAccess, environment: Mapping[str, str] | None = None
+        self,
+        access: RegistryAccess,
+        environment: Mapping[str, str] | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._environment = os.environ if environment is None else environment
         self._access = access
+        self._sleep = sleep
         self._config = read_config(self._environment)
         self._files = credential_files(self._environment, access.authfile)
         self._http = Http(self._environment)
@@ -51,7 +57,7 @@ class Registries:
         client = Client(self._http, self._server(domain), lambda: credentials, name=domain)
         scopes = (f"repository:{HUB_PATH}:pull",) if domain == DOCKER_HUB else ()
         response = client.request(Request("GET", "v2/", scopes), expect=(200, 401, 403))
-        response.close()
+        finish(response)
         if response.status != 200:
             raise RegistryAccessError(
                 f"{domain} does not take these credentials", hint="are name and password right?"
@@ -76,5 +82,7 @@ class Registries:
         with self._guard:
             key = (server, reference.repository)
             if key not in self._clients:
-                self._clients[key] = Client(self._http, server, find, name=domain)
+                self._clients[key] = Client(
+                    self._http, server, find, name=domain, sleep=self._sleep
+                )
             return self._clients[key]

@@ -19,6 +19,7 @@ from builder.image.jsonobject import DOCUMENT_LIMIT_BYTES, parse_object
 from builder.image.reference import Reference
 from builder.registry.client import ATTEMPTS, Client, Request
 from builder.registry.errors import NotInRegistryError, RegistryError
+from builder.registry.http import finish
 from cache.descriptor import Descriptor
 from cache.digest import Digest, parse_digest, sha256_digest
 from cache.errors import CorruptContentError, InvalidDigestError
@@ -64,7 +65,7 @@ class Repository:
         except HTTPError as error:
             raise RegistryError(f"{self.name}: the manifest came incomplete") from error
         finally:
-            response.close()
+            finish(response)
         if len(blob) > DOCUMENT_LIMIT_BYTES:
             raise InvalidImageError(
                 f"the manifest of {self.name} has more than {DOCUMENT_LIMIT_BYTES:,} bytes"
@@ -83,7 +84,7 @@ class Repository:
             response = self.client.request(self._manifest_request("HEAD", tag))
         except NotInRegistryError:
             return None
-        response.close()
+        finish(response)
         with suppress(InvalidDigestError):
             return parse_digest(response.headers.get("Docker-Content-Digest", ""))
         return None
@@ -99,7 +100,7 @@ class Repository:
             blob,
         )
         response = self.client.request(request, expect=(201, 200, 202))
-        response.close()
+        finish(response)
         given = response.headers.get("Docker-Content-Digest", str(digest))
         if given.startswith("sha256:") and given != digest:
             raise RegistryError(f"{self.name} stored another manifest than it was sent")
@@ -112,7 +113,7 @@ class Repository:
         for _ in range(_TAG_PAGES):
             response = self.client.request(Request("GET", target, self.scopes))
             content = response.read(_TAGS_LIMIT_BYTES)
-            response.close()
+            finish(response)
             document = parse_object(content, what="list of tags")
             found += document.texts("tags") or ()
             target = _next_page(response.headers.get("Link", ""))
@@ -124,7 +125,7 @@ class Repository:
         """Whether the repository has it already."""
         request = Request("HEAD", self._path("blobs", digest), self.scopes)
         try:
-            self.client.request(request).close()
+            finish(self.client.request(request))
         except NotInRegistryError:
             return False
         return True
@@ -171,7 +172,7 @@ class Repository:
                     raise _wrong_size(blob, offset)
                 yield fresh
         finally:
-            response.close()
+            finish(response)
 
     def _manifest_request(self, method: Literal["GET", "HEAD"], tag_or_digest: str) -> Request:
         target = self._path("manifests", tag_or_digest)

@@ -20,7 +20,7 @@ from builder.registry.errors import (
     TroubledRegistryError,
     UnreachableRegistryError,
 )
-from builder.registry.http import Body, Response
+from builder.registry.http import Body, Response, finish
 from builder.registry.repository import Repository, scope_of
 from cache.descriptor import Descriptor
 from cache.digest import Reader
@@ -59,7 +59,7 @@ def _mount(repository: Repository, blob: Descriptor, path: str) -> str:
     scopes = (*repository.scopes, scope_of(path, writes=False))
     request = Request("POST", f"v2/{repository.path}/blobs/uploads/?{query}", scopes, body=b"")
     response = repository.client.request(request, expect=(201, 202))
-    response.close()
+    finish(response)
     return "" if response.status == 201 else _location(response, repository)
 
 
@@ -94,7 +94,7 @@ class _Upload:
         target = f"v2/{self._repository.path}/blobs/uploads/"
         request = Request("POST", target, self._repository.scopes, body=b"")
         response = self._client.request(request, expect=(202,))
-        response.close()
+        finish(response)
         return _location(response, self._repository)
 
     def _send_rest(self, location: str, offset: int) -> None:
@@ -116,7 +116,7 @@ class _Upload:
         body = Body(lambda: self._from(offset), left) if left else b""
         request = Request(method, target, self._repository.scopes, tuple(headers), body)
         response = self._client.request(request, expect=(201, 202, 204), attempts=1)
-        response.close()
+        finish(response)
         return response
 
     def _resumed(self, location: str) -> tuple[str, int]:
@@ -126,7 +126,7 @@ class _Upload:
             response = self._client.request(request, expect=(204, 200))
         except NotInRegistryError:
             return self._begin(), 0
-        response.close()
+        finish(response)
         end = response.headers.get("Range", "").rpartition("-")[2]
         offset = int(end) + 1 if end.isdecimal() and int(end) > 0 else 0
         if offset > self._blob.size_bytes:

@@ -7,7 +7,6 @@ gets to its end only then.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -20,7 +19,7 @@ from builder.events import Emit, StepFailed, StepFinished, StepProgress, StepSta
 from builder.registry.repository import Repository
 from cache.content.adopt import adopt_file
 from cache.descriptor import Descriptor
-from cache.digest import hex_of, read_all
+from cache.digest import HashingWriter, hex_of, read_all
 from cache.errors import CorruptContentError, PybuildError, StoreError
 from cache.statedir import StateDir
 
@@ -167,21 +166,21 @@ class Download:
         os.makedirs(part_dir, mode=0o700, exist_ok=True)
         part = os.path.join(part_dir, "part")
         self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        hashing = hashlib.sha256()
+        hashing = HashingWriter()
         self._resume(hashing)
         told = self._done_bytes
         for data in self._repository.blob_from(self.blob, self._done_bytes):
             if self._cancelled.is_set():
                 raise _CancelledError
             self._write(data)
-            hashing.update(data)
+            hashing.write(data)
             with self._changed:
                 self._done_bytes += len(data)
                 self._changed.notify_all()
             if self._done_bytes - told >= _PROGRESS_BYTES:
                 told = self._done_bytes
                 self._emit(StepProgress(vertex, "pulling", told, self.blob.size_bytes))
-        if f"sha256:{hashing.hexdigest()}" != self.blob.digest:
+        if hashing.digest != self.blob.digest:
             os.ftruncate(self._fd, 0)
             raise CorruptContentError(
                 f"{self._repository.name}: the blob {self.blob.digest} came with other bytes",
@@ -193,7 +192,7 @@ class Download:
         os.rmdir(part_dir)
         self._end(None)
 
-    def _resume(self, hashing: hashlib._Hash) -> None:
+    def _resume(self, hashing: HashingWriter) -> None:
         """Take what an earlier command got."""
         size_bytes = os.fstat(self._fd).st_size
         if size_bytes > self.blob.size_bytes:
@@ -201,7 +200,7 @@ class Download:
             size_bytes = 0
         position = 0
         while position < size_bytes and (data := os.pread(self._fd, _CHUNK, position)):
-            hashing.update(data)
+            hashing.write(data)
             position += len(data)
         with self._changed:
             self._done_bytes = position

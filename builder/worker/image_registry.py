@@ -87,9 +87,26 @@ class RegistrySource:
         self._downloads.__exit__(kind, error, at)
 
 
-class _Document(io.BytesIO):
-    """A document in memory."""
+class _Document:
+    """A document in memory, as an open file."""
 
     def __init__(self, blob: bytes) -> None:
-        super().__init__(blob)
+        self._file = io.BytesIO(blob)
         self.size_bytes = len(blob)
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(size)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -9,7 +9,7 @@ from builder.events import StepFailed, StepFinished, StepStarted
 from builder.image.codec import INDEX_TYPES, decode_index, decode_manifest
 from builder.image.errors import InvalidImageError
 from builder.image.imagestore import stored_name
-from builder.image.model import Platform, StoredImage
+from builder.image.model import Manifest, Platform, StoredImage
 from builder.image.platform import choose_manifest
 from builder.image.reference import Reference
 from builder.registry.errors import RegistryError
@@ -22,11 +22,12 @@ from builder.worker.image_step import keep_image, stored_image
 from builder.worker.stored_images import StoreParts
 from cache.descriptor import Descriptor
 from cache.digest import Digest
-from cache.errors import CorruptContentError, PybuildError
+from cache.errors import CorruptContentError, NotFoundError, PybuildError
 from cache.leases import Lease
 from cache.record import record, replace
 
 _INDEX_DEPTH = 4
+_CHUNK = 1 << 20
 _PULL_ATTEMPTS = 2  # where a blob came with other bytes
 
 
@@ -104,6 +105,7 @@ class Puller:
             except CorruptContentError:
                 if attempt == _PULL_ATTEMPTS:
                     raise
+                self._drop_damaged(manifest)
         raise AssertionError("the last attempt returns or raises")
 
     def _downloaded(
@@ -123,6 +125,18 @@ class Puller:
             missing = missing_layers(self._parts, image.layers)
             source.start(layer.blob for layer in missing if layer.blob is not None)
             return keep_image(self._parts, source, image, lease)
+
+    def _drop_damaged(self, manifest: Manifest) -> None:
+        """A blob that the store has is not fetched: its bytes must be the right ones."""
+        for layer in manifest.layers:
+            try:
+                with self._parts.content.open(layer.digest) as file:
+                    while file.read(_CHUNK):
+                        pass
+            except NotFoundError:
+                continue
+            except CorruptContentError:
+                self._parts.content.delete(layer.digest)
 
     def _keep(self, document: FetchedManifest) -> None:
         with self._parts.content.ingest() as blob:
