@@ -45,7 +45,7 @@ def _all(
 ) -> tuple[PulledImage, ...]:
     """What is no image for this platform is passed over: signatures have tags as well."""
     found: list[PulledImage] = []
-    for tag in puller.tags(repository):
+    for tag in sorted(puller.tags(repository)):
         reference = replace(repository, tag=tag)
         try:
             found.append(PulledImage(reference, puller.pull(reference, platform, lease)))

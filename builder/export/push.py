@@ -217,6 +217,8 @@ class _Push:
                     mount_from=() if is_config else self._mounts,
                     tell=tell,
                 )
+        except _CancelledError:
+            return
         except PybuildError as error:
             self._failed.set()
             self._emit(StepFailed(vertex, time.monotonic() - started, error.message))
