@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from cache.record import record
 
 if TYPE_CHECKING:  # names only: an engine must not import what its command doesn't use
     from builder.events import Emit
-    from builder.export.api import Exporter
+    from builder.export.api import Compression, Exporter
+    from builder.export.blobs import LayerSink
     from builder.image.imagestore import ImageStore
     from builder.registry.registries import Registries
     from builder.sandbox.api import Executor
@@ -40,6 +42,7 @@ class Engine:
     leases: Leases
     executor: Callable[[], Executor]
     exporter: Callable[[str], Exporter]  # by type: oci, docker, tar, local, registry
+    layer_sink: Callable[[Compression | None, int | None], AbstractContextManager[LayerSink]]
     registries: Callable[[], Registries]
     emit: Emit
     now: Callable[[], float]  # seconds since the epoch

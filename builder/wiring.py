@@ -18,7 +18,8 @@ from cache.record import replace
 if TYPE_CHECKING:  # names only, see above
     from builder.engine import Engine
     from builder.events import Emit, Event
-    from builder.export.api import Exporter
+    from builder.export.api import Compression, Exporter
+    from builder.export.blobs import LayerBlobs, LayerSink
     from builder.registry.access import RegistryAccess
     from builder.registry.registries import Registries
     from builder.sandbox.api import Executor
@@ -92,6 +93,7 @@ def _engine(
         leases=Leases(state, database),
         executor=lambda: sandbox.executor(state),
         exporter=lambda kind: _exporter(kind, engine),
+        layer_sink=lambda compression, level: _layer_sink(engine, compression, level),
         registries=network.registries,
         emit=emit,
         now=time.time,
@@ -154,12 +156,25 @@ class _Network:
         return self._registries
 
 
-def _exporter(kind: str, engine: Engine) -> Exporter:
-    """Of `--output type=`; oci-dir is an OCI layout as a directory."""
+def _layer_sink(
+    engine: Engine, compression: Compression | None, level: int | None
+) -> AbstractContextManager[LayerSink]:
+    from builder.export.blobs import Packing
+
+    return _layer_blobs(engine).sink(Packing(compression, level))
+
+
+def _layer_blobs(engine: Engine) -> LayerBlobs:
     from builder.export.blobs import LayerBlobs
 
     userxattr = engine.settings.rootless
-    blobs = LayerBlobs(engine.content, engine.snapshots, engine.images, userxattr=userxattr)
+    return LayerBlobs(engine.content, engine.snapshots, engine.images, userxattr=userxattr)
+
+
+def _exporter(kind: str, engine: Engine) -> Exporter:
+    """Of `--output type=`; oci-dir is an OCI layout as a directory."""
+    blobs = _layer_blobs(engine)
+    userxattr = engine.settings.rootless
     match kind:
         case "oci" | "oci-dir":
             from builder.export.ocilayout import OciLayoutExporter

@@ -10,6 +10,7 @@ from builder.events import Warned
 from builder.export.api import Compression, Exported, ExportRequest
 from builder.frontend.lower import plan
 from builder.frontend.plan import CheckWarning, FrontendOptions, Plan
+from builder.graph.order import stack_of
 from builder.image.assemble import assemble, seconds_of
 from builder.image.model import ImageConfig, StoredImage
 from builder.image.reference import new_name
@@ -19,9 +20,12 @@ from builder.solver.solve import Solving, solve
 from builder.worker.contexts import BuildContexts
 from builder.worker.image_step import PullsImages, StoreResolver
 from builder.worker.local import LocalWorker
-from builder.worker.parts import StepInputs
+from builder.worker.parts import LayerSinks, StepInputs
 from cache.leases import Lease
 from cache.record import field, record
+
+COMPRESSED_OUTPUTS = frozenset({"oci", "oci-dir", "registry"})
+"""Outputs whose layers are compressed by default."""
 
 
 @record
@@ -68,7 +72,8 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
         planned = plan(request.dockerfile, request.options, resolver)
         announce(engine, planned)
         inputs = StepInputs(contexts=request.contexts, secrets=request.secrets, ssh=request.ssh)
-        with LocalWorker(engine, lease, inputs) as worker:
+        sinks = _sinks(engine, planned, request.outputs)
+        with LocalWorker(engine, lease, inputs, sinks=sinks) as worker:
             solving = Solving(
                 worker=worker,
                 index=engine.index,
@@ -91,6 +96,17 @@ def resolver_of(engine: Engine, lease: Lease, *, always: bool = False) -> StoreR
         return Puller(engine, engine.registries())
 
     return StoreResolver(engine, lease, puller, always=always)
+
+
+def _sinks(engine: Engine, planned: Plan, outputs: tuple[OutputSpec, ...]) -> LayerSinks | None:
+    """Compresses the target's new layers while they are packed, where an output wants that."""
+    wanted = next((one for one in outputs if one.kind in COMPRESSED_OUTPUTS), None)
+    if wanted is None or wanted.compression == "uncompressed":
+        return None
+    return LayerSinks(
+        vertices=frozenset(vertex.id for vertex in stack_of(planned.graph)),
+        open=lambda: engine.layer_sink(wanted.compression, wanted.compression_level),
+    )
 
 
 def _tags(request: BuildRequest) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,6 +21,7 @@ from builder.image.imagestore import ImageStore
 from builder.image.model import MediaType, StoredImage
 from builder.layer.compress import GZIP_LEVEL, ZSTD_LEVEL, compressor, decompressed
 from builder.layer.pack import pack
+from builder.layer.readahead import ReadAhead
 from cache.content.api import ContentStore
 from cache.descriptor import ChainId, Descriptor, Layer, chain_ids
 from cache.digest import HashingWriter, Reader, Writer
@@ -55,6 +56,21 @@ class LayerBlob:
     write: Callable[[Writer], None]
 
 
+class LayerSink:
+    """Where a layer's tar goes; `keep` says that it was whole, and which layer's it is."""
+
+    def __init__(self, target: Writer) -> None:
+        self._target = target
+        self.layer: Layer | None = None
+
+    def write(self, data: bytes, /) -> None:
+        self._target.write(data)
+
+    def keep(self, layer: Layer) -> None:
+        """When the block of `LayerBlobs.sink` ends, the blob is kept for this layer."""
+        self.layer = layer
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
     """A layer of the store and where it lies."""
@@ -86,6 +102,25 @@ class LayerBlobs:
         """The layers' plain tars."""
         return tuple(self._plain_blob(source) for source in _sources(image))
 
+    @contextmanager
+    def sink(self, packing: Packing) -> Generator[LayerSink]:
+        """Takes a layer's tar while it is packed for the first time, so that it is packed once.
+
+        What was not kept when the block ends is dropped.
+        """
+        compression = packing.compression or "gzip"
+        with self._content.ingest() as blob:
+            compressing = compressor(compression, blob, level=packing.level)
+            sink = LayerSink(compressing)
+            try:
+                yield sink
+            finally:
+                compressing.close()  # on failure too: it has threads
+            if sink.layer is not None:
+                digest, size_bytes = blob.commit()
+                descriptor = Descriptor(_MEDIA_TYPES[compression], digest, size_bytes)
+                self._images.record_blob(sink.layer.diff_id, _variant(packing), descriptor)
+
     def _known(self, source: _Source, packing: Packing) -> bool:
         return self._stored(source, packing) is not None or packing.compression == "uncompressed"
 
@@ -109,19 +144,15 @@ class LayerBlobs:
         return LayerBlob(descriptor, partial(self._write_plain, source))
 
     def _copy(self, blob: Descriptor, target: Writer) -> None:
-        with self._content.open(blob.digest) as file:
-            _pump(file, target)
+        # checking what is read and writing it take as long as each other: two threads
+        with self._content.open(blob.digest) as file, ReadAhead(file) as ahead:
+            _pump(ahead, target)
 
     def _pack(self, source: _Source, packing: Packing) -> None:
         """Keep the layer in this compression."""
-        compression = packing.compression or "gzip"
-        with self._content.ingest() as blob:
-            # closed on failure too: it has threads
-            with closing(compressor(compression, blob, level=packing.level)) as compressing:
-                self._write_plain(source, compressing)
-            digest, size_bytes = blob.commit()
-        descriptor = Descriptor(_MEDIA_TYPES[compression], digest, size_bytes)
-        self._images.record_blob(source.layer.diff_id, _variant(packing), descriptor)
+        with self.sink(packing) as sink:
+            self._write_plain(source, sink)
+            sink.keep(source.layer)
 
     def _write_plain(self, source: _Source, target: Writer) -> None:
         """The layer's tar, packed again; that of a foreign layer is in its own blob alone."""

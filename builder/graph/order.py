@@ -18,6 +18,14 @@ def pruned(vertices: Mapping[VertexId, Vertex], target: VertexId) -> Graph:
     return Graph(vertices=needed, target=target)
 
 
+def stack_of(graph: Graph) -> tuple[Vertex, ...]:
+    """The steps whose layers the target's root filesystem is made of, the base last."""
+    stack = [graph.vertices[graph.target]]
+    while stack[-1].inputs:
+        stack.append(graph.vertices[stack[-1].inputs[0]])
+    return tuple(stack)
+
+
 def users(graph: Graph) -> dict[VertexId, tuple[VertexId, ...]]:
     """For each vertex, those that have it as an input."""
     found: dict[VertexId, list[VertexId]] = {vertex: [] for vertex in graph.vertices}

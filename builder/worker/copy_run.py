@@ -18,6 +18,7 @@ from builder.worker.copy_tree import TreeCopier
 from builder.worker.target_tree import DirectoryAttributes, TargetTree
 from builder.worker.tree_writer import Writing
 from cache.descriptor import Layer
+from cache.digest import Writer
 from cache.snapshot.api import ActiveSnapshot
 
 _SECOND_NS = 1_000_000_000
@@ -59,20 +60,25 @@ class Copying:
             latest_ns=latest_ns,
         )
 
-    def run(self, reuse: Reuse | None, contents: list[list[bytes]]) -> tuple[Layer, int]:
-        """The layer, and the fingerprint of the contexts' files; `contents` by match."""
+    def run(
+        self, reuse: Reuse | None, contents: list[list[bytes]], target: Writer | None
+    ) -> tuple[Layer, int]:
+        """The layer, and the fingerprint of the contexts' files; `contents` by match.
+
+        The layer's tar goes to `target`.
+        """
         op = self._op
         with ExitStack() as stack:
             single = len(self._matches) + len(op.inline_files) == 1
             unpacks = any(match.source.unpack for match in self._matches)
-            stream = stack.enter_context(TarStream()) if single and not unpacks else None
+            stream = stack.enter_context(TarStream(target)) if single and not unpacks else None
             writing = Writing(self._target, self._owner, self._chmod.applier(), stream)
             copier = TreeCopier(writing, exclude=op.exclude, now_ns=self._now_ns)
             self._write(copier, reuse, contents)
             self._target.finish()
             if stream is not None:
                 return stream.finish(), copier.fingerprint
-        return pack(self._active.upperdir, userxattr=self._userxattr), copier.fingerprint
+        return pack(self._active.upperdir, target, userxattr=self._userxattr), copier.fingerprint
 
     def _write(self, copier: TreeCopier, reuse: Reuse | None, contents: list[list[bytes]]) -> None:
         op = self._op

@@ -27,7 +27,7 @@ from builder.worker.copy_reuse import FindSnapshot, Reuse
 from builder.worker.copy_select import Trees, select, tree_of
 from builder.worker.source_tree import SourceTree
 from cache.descriptor import Layer
-from cache.digest import Digest
+from cache.digest import Digest, Writer
 from cache.filehash import FileDigests
 from cache.record import record, replace
 from cache.snapshot.api import ActiveSnapshot
@@ -106,8 +106,10 @@ class CopyStep:
         trees: Trees,
         active: ActiveSnapshot,
         span: Span | None,
+        *,
+        target: Writer | None = None,
     ) -> Layer:
-        """Write the layer's tree; its digest and size.
+        """Write the layer's tree; its digest and size, and its tar to `target`.
 
         `rootfs_dir` is a read-only view of the image that is copied into. StepFailedError, or
         InputChangedError where a context is not what `file_digest` saw.
@@ -119,7 +121,8 @@ class CopyStep:
                 seen = self._looked_at.get((op, trees[1:]))
             copying = Copying(op, rootfs_dir, trees[1:], active, userxattr=self._userxattr)
             reuse = None if seen is None else self._reuse(op, trees[1:])
-            layer, fingerprint = copying.run(reuse, [] if seen is None else seen.contents)
+            contents = [] if seen is None else seen.contents
+            layer, fingerprint = copying.run(reuse, contents, target)
             if seen is not None and seen.fingerprint != fingerprint:
                 with self._guard:
                     self._looked_at.pop((op, trees[1:]), None)  # another try looks again

@@ -23,7 +23,7 @@ from builder.layer.clamp import clamp_times
 from builder.layer.pack import pack
 from builder.solver.api import Result
 from builder.worker.copy_step import CopyStep
-from builder.worker.parts import StepInputs, StepParts
+from builder.worker.parts import LayerSink, LayerSinks, StepInputs, StepParts
 from builder.worker.source_tree import SourceTree
 from builder.worker.views import Views
 from cache.descriptor import Layer
@@ -39,10 +39,18 @@ if TYPE_CHECKING:  # a build that runs nothing imports no sandbox
 class LocalWorker:
     """A `Worker` over an parts's store. A `with` block: nothing of it is left when it ends."""
 
-    def __init__(self, parts: StepParts, lease: Lease, inputs: StepInputs) -> None:
+    def __init__(
+        self,
+        parts: StepParts,
+        lease: Lease,
+        inputs: StepInputs,
+        *,
+        sinks: LayerSinks | None = None,
+    ) -> None:
         self._parts = parts
         self._lease = lease
         self._inputs = inputs
+        self._sinks = sinks
         self._stack = ExitStack()
         self._views = self._stack.enter_context(Views(parts.state, parts.snapshots))
         self._copy = CopyStep(
@@ -146,21 +154,39 @@ class LocalWorker:
         active = self._parts.snapshots.prepare(base.chain)
         try:
             packed = self._write(vertex, inputs, active)
-            info = self._parts.snapshots.commit(
+            result = Result((*base.diff_ids, packed.diff_id))
+            self._lease.add("chain", result.chain)  # before a prune can see it without one
+            self._parts.snapshots.commit(
                 active, diff_id=packed.diff_id, size_bytes=packed.size_bytes
             )
         except BaseException:
             self._parts.snapshots.discard(active)
             raise
-        self._lease.add("chain", info.chain_id)
-        return Result((*base.diff_ids, packed.diff_id))
+        return result
 
     def _write(self, vertex: Vertex, inputs: tuple[Result, ...], active: ActiveSnapshot) -> Layer:
+        makes_small_layer = isinstance(vertex.operation, WorkdirOp)
+        if self._sinks is None or makes_small_layer or vertex.id not in self._sinks.vertices:
+            return self._write_to(None, vertex, inputs, active)
+        with self._sinks.open() as sink:
+            layer = self._write_to(sink, vertex, inputs, active)
+            sink.keep(layer)
+            return layer
+
+    def _write_to(
+        self,
+        sink: LayerSink | None,
+        vertex: Vertex,
+        inputs: tuple[Result, ...],
+        active: ActiveSnapshot,
+    ) -> Layer:
         match vertex.operation:
             case CopyOp() as operation:
                 trees = tuple(self._tree(item) for item in inputs[1:])
                 view = self._views.directory(inputs[0].chain)
-                return self._copy.run(operation, view, (None, *trees), active, vertex.span)
+                return self._copy.run(
+                    operation, view, (None, *trees), active, vertex.span, target=sink
+                )
             case WorkdirOp() as operation:
                 view = self._views.directory(inputs[0].chain)
                 return self._copy.make_workdir(operation, view, active, vertex.span)
@@ -169,7 +195,7 @@ class LocalWorker:
                 if operation.epoch is not None:
                     clamp_times(active.upperdir, operation.epoch)
                 userxattr = self._parts.settings.rootless
-                return pack(active.upperdir, None, userxattr=userxattr)
+                return pack(active.upperdir, sink, userxattr=userxattr)
             case _:
                 raise AssertionError(vertex.operation)
 

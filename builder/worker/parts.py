@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from builder.events import Emit
+from builder.graph.model import VertexId
 from builder.sandbox.api import Executor
 from builder.settings import Settings
 from builder.worker.contexts import BuildContexts
 from cache.database import Database
+from cache.descriptor import Layer
 from cache.record import field, record
 from cache.snapshot.api import Snapshotter
 from cache.statedir import StateDir
+
+
+class LayerSink(Protocol):
+    """Where a layer's tar goes as well, while it is packed."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def keep(self, layer: Layer) -> None:
+        """It was whole, and is this layer's."""
+        ...
+
+
+@record
+class LayerSinks:
+    """Sinks for the layers that the build is going to write somewhere."""
+
+    vertices: frozenset[VertexId]  # whose layers those are
+    open: Callable[[], AbstractContextManager[LayerSink]]
 
 
 @record

@@ -10,7 +10,7 @@ from pathlib import Path
 from builder.engine import Engine
 from builder.events import Event
 from builder.export.api import Exporter
-from builder.export.blobs import LayerBlobs
+from builder.export.blobs import LayerBlobs, Packing
 from builder.export.dockerarchive import DockerArchiveExporter
 from builder.export.ocilayout import OciLayoutExporter
 from builder.image.imagestore import ImageStore
@@ -90,6 +90,7 @@ def engine_of(store: Store) -> Engine:
         leases=store.leases,
         executor=executor,
         exporter=exporter,
+        layer_sink=lambda compression, level: blobs.sink(Packing(compression, level)),
         registries=lambda: Registries(RegistryAccess(), {}),
         emit=store.emit,
         now=lambda: 1_700_000_000.0,
