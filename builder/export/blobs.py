@@ -167,7 +167,7 @@ class LayerBlobs:
         if found != source.layer:
             raise CorruptContentError(
                 f"the layer {source.layer.diff_id} is damaged in the store",
-                hint="`pybuild system fsck` finds what else is; build or load the image again",
+                hint="build the image again with --no-cache, or load it again",
             )
 
     def _pack_snapshot(self, source: _Source, target: Writer) -> Layer:

@@ -95,7 +95,7 @@ def denied(mount: Mount, error: OSError) -> IsolationError:
     elif error.errno in {errno.EPERM, errno.EACCES}:
         hint = (
             "overlay mounts by ordinary users need Linux 5.11 or newer, and a container around "
-            "this process that allows mount; --isolation=chroot works without mounts"
+            "this process, if there is one, must allow mount"
         )
     elif error.errno == errno.EINVAL and mount.upperdir is not None:
         hint = (
