@@ -111,7 +111,8 @@ def _sinks(engine: Engine, planned: Plan, outputs: tuple[OutputSpec, ...]) -> La
 
 def _tags(request: BuildRequest) -> tuple[str, ...]:
     """The image's names in the store: of `-t`, and of outputs that go there."""
-    kept = (name for one in request.outputs if one.kind == "image" for name in one.names)
+    named = (one for one in request.outputs if one.kind in {"image", "registry"})
+    kept = (name for one in named for name in one.names)
     return tuple(dict.fromkeys(map(new_name, (*request.tags, *kept))))
 
 

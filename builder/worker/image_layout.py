@@ -60,7 +60,11 @@ class SourceImage:
     config: ImageConfig
     layers: tuple[SourceLayer, ...]
     names: tuple[str, ...] = ()  # normal forms
-    manifest_digest: Digest | None = None
+    manifest: bytes = b""  # as it came; b"" where the source has none
+
+    @property
+    def manifest_digest(self) -> Digest | None:
+        return sha256_digest(self.manifest) if self.manifest else None
 
     @property
     def image_id(self) -> Digest:
@@ -107,8 +111,8 @@ def image_of_manifest(source: ImageSource, descriptor: Descriptor) -> SourceImag
     config = decode_config(config_blob)
     check_layers(manifest, config)
     pairs = zip(config.diff_ids, manifest.layers, strict=True)
-    layers = tuple(SourceLayer(diff_id, blob_name(blob.digest), blob) for diff_id, blob in pairs)
-    return SourceImage(config_blob, config, layers, manifest_digest=descriptor.digest)
+    layers = tuple(SourceLayer(diff_id, blob_name(layer.digest), layer) for diff_id, layer in pairs)
+    return SourceImage(config_blob, config, layers, manifest=blob)
 
 
 def config_digest_of(source: ImageSource, descriptor: Descriptor) -> Digest:
@@ -136,9 +140,7 @@ def images_in_source(source: ImageSource, platform: Platform) -> Iterator[Source
         names_of.setdefault(plain, []).extend([name] if name else [])
     for descriptor, names in names_of.items():
         image = image_of_manifest(source, descriptor)
-        yield SourceImage(
-            image.config_blob, image.config, image.layers, tuple(names), descriptor.digest
-        )
+        yield replace(image, names=tuple(names))
 
 
 def _docker_images(source: ImageSource) -> Iterator[SourceImage]:

@@ -157,6 +157,10 @@ def keep_image(
 
     lease.add("chain", *chain_ids(image.config.diff_ids))
     sizes = keep_layers(parts, source, image.layers)
+    if image.manifest:
+        with parts.content.ingest() as blob:
+            blob.write(image.manifest)
+            blob.commit()
     return parts.images.adopt(image.config_blob, sizes)
 
 

@@ -9,11 +9,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from builder.errors import UnknownImageError
 from builder.events import StepFinished, StepStarted
 from builder.export.api import ExportRequest
 from builder.export.blobs import LayerBlobs
 from builder.export.push import RegistryExporter
 from builder.image.errors import InvalidImageError, UnsupportedImageError
+from builder.image.kept import documents_of
 from builder.image.model import Platform
 from builder.image.platform import host_platform
 from builder.image.reference import parse_reference
@@ -21,6 +23,7 @@ from builder.layer.errors import BadArchiveError
 from builder.registry.access import RegistryAccess
 from builder.registry.errors import RegistryError
 from builder.registry.registries import Registries
+from builder.worker.image_step import StoreResolver, load_layout_image
 from builder.worker.pull import Puller
 from cache.errors import CorruptContentError
 from support.images import Entry, layer_tar, write_layout
@@ -221,6 +224,58 @@ def test_an_unchanged_image_keeps_its_digest_and_is_mounted(store, registry):
     assert pushed.digest == pulled.digest
     assert len(registry.requests("PUT", "uploads")) == 1, "the config alone"
     assert registry.manifests["team/copy", "v1"] == registry.manifests["team/app", "v1"]
+
+
+def test_a_loaded_image_is_pushed_with_the_manifest_that_it_came_with(store, registry, tmp_path):
+    with store.leases.hold() as lease:
+        layout = f"oci-layout://{tmp_path}/layout"
+        image, digest = load_layout_image(store, layout, host_platform(), lease)
+    store.images.tag(f"docker.io/library/app@{digest}", image.image_id)
+    image = store.images.get(image.image_id)
+    assert push(store, image, f"{registry.host}/other/app:v1").digest == digest
+
+
+def test_what_a_push_made_is_kept_as_the_images_manifest(store, registry, tmp_path):
+    with store.leases.hold() as lease:
+        layout = f"oci-layout://{tmp_path}/layout"
+        image, _ = load_layout_image(store, layout, host_platform(), lease)
+    name = f"{registry.host}/other/app"
+    digest = push(store, image, f"{name}:v1").digest
+    assert f"{name}@{digest}" in store.images.get(image.image_id).names
+    assert digest in documents_of(store.content, store.images.names())
+
+
+@contextmanager
+def resolver(store, **options):
+    with registries() as made, store.leases.hold() as lease:
+        yield StoreResolver(store, lease, lambda: Puller(store, made), **options)
+
+
+def test_a_build_pulls_what_the_store_lacks_and_no_more(store, registry):
+    with resolver(store) as found:
+        resolved = found.resolve(f"{registry.host}/team/app:v1", None)
+        assert len(resolved.config.diff_ids) == 3
+    registry.seen.clear()
+    with resolver(store) as found:
+        found.resolve(f"{registry.host}/team/app:v1", None)
+    assert registry.seen == []
+    with resolver(store, always=True) as found:
+        found.resolve(f"{registry.host}/team/app:v1", None)
+    assert len(registry.requests("GET", "manifests")) == 1
+
+
+def test_an_image_that_is_nowhere_is_said_with_the_reason(store, registry):
+    with resolver(store) as found:
+        with pytest.raises(UnknownImageError, match=r'no image ".*none", and there is no'):
+            found.resolve(f"{registry.host}/none", None)
+        with pytest.raises(UnknownImageError, match="cannot be reached") as caught:
+            found.resolve("127.0.0.1:1/none", None)
+    assert "oci-layout://" in caught.value.hint
+
+
+def test_an_id_is_asked_for_nowhere(store):
+    with resolver(store) as found, pytest.raises(UnknownImageError, match="no image"):
+        found.resolve("0" * 64, None)
 
 
 def test_forced_compression_gives_other_layers(store, registry):
