@@ -17,7 +17,14 @@ trap clean EXIT
 
 step() { printf '\n\033[1m%s\033[0m\n' "== $*"; }
 show() {
-  printf '$ pybuild %s\n' "$*"
+  local word line='$ pybuild'
+  for word; do
+    case $word in
+      *[!A-Za-z0-9_=:,./-]*) line+=" '$word'" ;;
+      *) line+=" $word" ;;
+    esac
+  done
+  echo "$line"
   "$pybuild" "$@"
 }
 
