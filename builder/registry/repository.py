@@ -14,9 +14,9 @@ from urllib.parse import quote, urlsplit
 from urllib3.exceptions import HTTPError
 
 from builder.image.codec import INDEX_TYPES, MANIFEST_TYPES
-from builder.image.errors import InvalidImageError
+from builder.image.errors import InvalidImageError, InvalidReferenceError
 from builder.image.jsonobject import DOCUMENT_LIMIT_BYTES, parse_object
-from builder.image.reference import Reference
+from builder.image.reference import Reference, parse_reference
 from builder.registry.client import ATTEMPTS, Client, Request
 from builder.registry.errors import NotInRegistryError, RegistryError
 from builder.registry.http import finish
@@ -115,11 +115,21 @@ class Repository:
             content = response.read(_TAGS_LIMIT_BYTES)
             finish(response)
             document = parse_object(content, what="list of tags")
-            found += document.texts("tags") or ()
+            found += map(self._checked_tag, document.texts("tags") or ())
             target = _next_page(response.headers.get("Link", ""))
             if not target:
                 return tuple(dict.fromkeys(found))
         raise RegistryError(f"{self.name} has a list of tags without an end")
+
+    def _checked_tag(self, tag: str) -> str:
+        """Tags become names and are printed: nothing else may pass for one."""
+        try:
+            named = parse_reference(f"{self.name}:{tag}")
+        except InvalidReferenceError:
+            named = None
+        if named is None or named.tag != tag:
+            raise RegistryError(f"{self.name} lists a tag that is none: {tag[:100]!a}")
+        return tag
 
     def has_blob(self, digest: Digest) -> bool:
         """Whether the repository has it already."""

@@ -26,6 +26,9 @@ from cache.statedir import StateDir
 _THREADS = 4
 _CHUNK = 1 << 20
 _PROGRESS_BYTES = 1 << 20
+_LEAVE_S = 2.0
+"""For how long one waits for threads that nobody needs any more: a server may be silent for longer,
+and a thread that waits for it still has its file."""
 
 
 class _CancelledError(Exception):
@@ -71,9 +74,10 @@ class BlobDownloads:
     ) -> None:
         self._cancelled.set()
         for thread in self._threads:
-            thread.join()
-        for download in self._all:
-            download.close()
+            thread.join(_LEAVE_S)
+        if not any(thread.is_alive() for thread in self._threads):
+            for download in self._all:
+                download.close()
 
     def _work(self) -> None:
         while not self._cancelled.is_set():

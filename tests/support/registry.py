@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -66,7 +67,9 @@ class FakeRegistry:
         self.wrong_digest_header = False
         self.tokens: dict[str, str] = {}  # token → scopes
         self.page = 1000
+        self.lists_all = False  # digests among the tags
         self.guard = threading.Lock()
+        self.numbers = count()  # of uploads
         self.server = _Server(("127.0.0.1", 0), _handler(self))
 
     @property
@@ -237,9 +240,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tags(self, repository: str, query: dict[str, list[str]]) -> None:
         tags = sorted(
-            tag for name, tag in self.registry.manifests if name == repository and ":" not in tag
+            tag
+            for name, tag in self.registry.manifests
+            if name == repository and (":" not in tag or self.registry.lists_all)
         )
-        rest = [tag for tag in tags if tag > query.get("last", [""])[0]]
+        rest = [tag for tag in tags if tag > query.get("last", [""])[0] or self.registry.lists_all]
         page = rest[: self.registry.page]
         headers = {}
         if len(page) < len(rest):
@@ -282,7 +287,7 @@ class _Handler(BaseHTTPRequestHandler):
                 registry.put_blob(repository, registry.blobs[source])
                 self._answer(201, b"")
                 return
-            name = f"upload-{len(registry.uploads)}"
+            name = f"upload-{next(registry.numbers)}"
             registry.uploads[name] = b""
         elif name not in registry.uploads:
             self._missing()

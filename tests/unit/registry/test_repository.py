@@ -8,6 +8,7 @@ from io import BytesIO
 
 import pytest
 
+from builder.image.codec import decode_index, decode_manifest
 from builder.image.errors import InvalidImageError
 from builder.image.reference import parse_reference
 from builder.registry.access import Credentials, RegistryAccess
@@ -107,6 +108,25 @@ def test_tags_come_from_all_pages(registry):
     registry.page = 2
     with repository(registry) as found:
         assert found.tags() == ("a", "b", "c", "d", "e")
+
+
+@pytest.mark.parametrize("tag", ["", "a b", "\x1b[31m", "v1@sha256:" + "0" * 64, "a/b", ".a"])
+def test_a_tag_that_is_none_is_refused(registry, tag):
+    registry.manifests = {("team/app", tag): ("", b"")}
+    registry.lists_all = True
+    with repository(registry) as found, pytest.raises(RegistryError) as caught:
+        found.tags()
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[" * 1_000_000, b'{"a":' * 300_000, b"\xff", b"", b"nul"])
+def test_a_manifest_that_is_no_json_is_refused(registry, content):
+    registry.put_manifest("team/app", "v1", content)
+    with repository(registry) as found:
+        blob = found.manifest("v1").blob
+    for decode in (decode_manifest, decode_index):
+        with pytest.raises(InvalidImageError):
+            decode(blob)
 
 
 @pytest.mark.parametrize("knows_range", [True, False])
