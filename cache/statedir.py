@@ -9,7 +9,8 @@
       containers/ID/            what belongs to one container
       volumes/NAME/             a volume's files; made when the first one is
       cachemounts/HEX/          RUN --mount=type=cache, by hash of their id
-      downloads/HEX/            what ADD of a URL brought, by hash of the URL: may go at any time
+      downloads/HEX/            what ADD of a URL brought, by hash of the URL: may go at any time;
+                                the part of a blob that a broken pull got, too
       copies/HEX                which snapshot a COPY made last, by hash of the step: may go, too
       seccomp/HEX.bpf           compiled filters
       locks/HEX                 flock files, one a contended key
