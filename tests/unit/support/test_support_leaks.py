@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +21,7 @@ def test_a_grandchild_whose_parent_has_ended_is_seen() -> None:
     subprocess.run([sys.executable, "-c", ORPHAN], check=True)
     left = traces().since(before)
     assert [line.split(maxsplit=2)[2] for line in left if "process" in line] == ["sleep 30"]
-    subprocess.run(["kill", left[0].split()[1]], check=True)
+    os.kill(int(left[0].split()[1]), signal.SIGKILL)
 
 
 def test_a_lock_and_an_unfinished_entry_are_seen(tmp_path: Path) -> None:
