@@ -6,7 +6,7 @@ from builder.engine import Engine
 from builder.errors import UsageError
 from builder.events import Warned
 from builder.image.errors import UnsupportedImageError
-from builder.image.model import Platform
+from builder.image.model import Platform, StoredImage
 from builder.image.platform import host_platform
 from builder.image.reference import Reference, parse_reference
 from builder.worker.pull import Pulled, Puller
@@ -38,6 +38,18 @@ def pull(
         if reference.digest is not None or name.rpartition("/")[2].count(":"):
             raise UsageError(f"--all-tags takes a repository, {name} has a tag or digest")
         return _all(engine, puller, reference, wanted, lease)
+
+
+def pull_missing(engine: Engine, name: str) -> StoredImage:
+    """Get an image that the store lacks, for this machine; UnknownImageError where that fails."""
+    from builder.commands.build import resolver_of  # noqa: PLC0415 - `pull` itself resolves nothing
+
+    engine.emit(Warned(f"the store has no image {name}: asking its registry"))
+    with engine.leases.hold() as lease:
+        resolver_of(engine, lease).resolve(name, None)
+        image = engine.images.find(name)
+    assert image is not None, "it was resolved just now"
+    return image
 
 
 def _all(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from builder.engine import Engine
-from builder.errors import UnknownImageError
 from builder.image.model import StoredImage
 from builder.runtime.bundle import RunOptions, new_container
 from builder.runtime.container import Container
@@ -38,10 +37,11 @@ def run(engine: Engine, request: RunRequest) -> int:
     host = request.options.host
     if host.terminal and host.stdin_open:
         require_terminal(request.caller.stdin)
+    executor = engine.executor()
+    executor.prepare()  # first of all: it gets ready while the rest is looked up
+    image = _image(engine, request.image)  # an interrupt ends a pull; later ones are the container's
     with queued_signals() as signals:
-        executor = engine.executor()
-        executor.prepare()  # first of all: it gets ready while the rest is looked up
-        container = _new_container(engine, request)
+        container = _new_container(engine, request, image)
         containers = Containers(engine.state, engine.database, engine.now)
         containers.sweep()
         runner = Runner(containers, engine.snapshots, executor, signals, engine.now)
@@ -63,14 +63,14 @@ def _run(container: Container, runner: Runner, attachment: Attachment, cidfile: 
                 containers.remove(created.container_id, volumes=created.anonymous_volumes)
 
 
-def _new_container(engine: Engine, request: RunRequest) -> Container:
+def _new_container(engine: Engine, request: RunRequest, image: StoredImage) -> Container:
     options = request.options
     if options.name:
         checked_name(options.name)
     if options.host.network == "host" and not options.host.hostname:
         options = replace(options, host=replace(options.host, hostname=os.uname().nodename))
     return new_container(
-        _image(engine, request.image),
+        image,
         request.image,
         options,
         container_id=_new_id(),
@@ -80,12 +80,12 @@ def _new_container(engine: Engine, request: RunRequest) -> Container:
 
 
 def _image(engine: Engine, text: str) -> StoredImage:
+    """The image that the store has, or a registry. UnknownImageError says why there is none."""
     image = engine.images.find(text)
     if image is None:
-        raise UnknownImageError(
-            f"the store has no image {text}",
-            hint="pybuild images lists those it has; pybuild -t NAME . builds one",
-        )
+        from builder.commands.pull import pull_missing  # noqa: PLC0415 - few runs pull
+
+        image = pull_missing(engine, text)
     return image
 
 

@@ -90,6 +90,15 @@ def test_a_build_pulls_its_bases_and_pushes_what_it_made(
     assert raw(name)["layers"][0] == raw(base)["layers"][0], "mounted, not packed again"
 
 
+def test_run_pulls_what_the_store_lacks(pybuild: Pybuild, registry: DockerRegistry) -> None:
+    name = f"{registry.host}/base:v1"
+    skopeo_push(pybuild.busybox(), name)
+    first = pybuild("run", "--rm", name, "echo", "hello").ok()
+    assert (first.stdout, name in first.stderr) == ("hello\n", True)
+    again = pybuild("run", "--rm", name, "echo", "again").ok()
+    assert (again.stdout, again.stderr) == ("again\n", "")
+
+
 def test_pull_asks_for_what_a_tag_means_now(pybuild: Pybuild, registry: DockerRegistry) -> None:
     base = f"{registry.host}/base:v1"
     context = pybuild.context({"Dockerfile": f"FROM {base}\nRUN cat /who > /seen\n"})
