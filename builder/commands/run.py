@@ -39,7 +39,7 @@ def run(engine: Engine, request: RunRequest) -> int:
         require_terminal(request.caller.stdin)
     executor = engine.executor()
     executor.prepare()  # first of all: it gets ready while the rest is looked up
-    image = _image(engine, request.image)  # an interrupt ends a pull; later ones are the container's
+    image = _image(engine, request.image)  # before signals are the container's: one may end a pull
     with queued_signals() as signals:
         container = _new_container(engine, request, image)
         containers = Containers(engine.state, engine.database, engine.now)
