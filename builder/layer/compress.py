@@ -17,7 +17,9 @@ Compression = Literal["gzip", "zstd", "uncompressed"]
 
 GZIP_LEVEL = 1
 """Of 0 to 3 by ISA-L, which is many times as fast as zlib; 4 to 9 are zlib's, slow and smaller."""
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 2
+"""A Debian of 170 MB: level 1 takes 0.45 s of processor and gives 60 MB, 2 0.58 s and 54 MB,
+3 0.77 s and 50 MB."""
 
 _MAGIC_BYTES = 6
 _CHUNK = 1 << 20
