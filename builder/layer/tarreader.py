@@ -48,6 +48,7 @@ _FIELDS = struct.Struct("100s8s8s8s12s12s8sc100s6s2s32s32s8s8s155s12s")
 _SOLARIS_PAX = b"X"
 _MAX_HEADER_BYTES = 1 << 20  # of the headers before a member: no real one comes near
 _MAX_NAME_BYTES = 4095  # the kernel's PATH_MAX, less the terminating zero
+_MAX_XATTR_NAME = 255  # XATTR_NAME_MAX
 _MAX_ID = (1 << 32) - 2
 _MAX_SIZE = (1 << 63) - 1
 _ZERO_BLOCK = bytes(BLOCK)
@@ -332,7 +333,14 @@ def _time_ns(record: bytes | None, field: bytes) -> int:
 
 def _xattrs(records: dict[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(
-        (unescape_xattr(key[len(XATTR_PREFIX) :]), value)
-        for key, value in records.items()
-        if key.startswith(XATTR_PREFIX)
+        (_xattr_name(key), value) for key, value in records.items() if key.startswith(XATTR_PREFIX)
     )
+
+
+def _xattr_name(key: bytes) -> bytes:
+    """The name that a PAX record's key stands for; one that the kernel could have given."""
+    name = unescape_xattr(key[len(XATTR_PREFIX) :])
+    namespace, _, rest = name.partition(b".")
+    if not namespace or not rest or b"\0" in name or len(name) > _MAX_XATTR_NAME:
+        raise BadArchiveError("an extended attribute in the archive has an impossible name")
+    return name

@@ -196,3 +196,14 @@ def test_a_very_deep_tree_can_be_unpacked_and_removed(upperdir):
     assert depth == 1500
     remove_tree(str(upperdir))
     assert not upperdir.exists()
+
+
+@pytest.mark.parametrize("name", ["user.a\0b", "user.", ".a", "user", "user." + "a" * 300])
+def test_an_extended_attribute_that_no_file_can_have_is_refused(upperdir, name):
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("f")
+        info.pax_headers = {f"SCHILY.xattr.{name}": "value"}
+        archive.addfile(info)
+    with pytest.raises(BadArchiveError, match="extended attribute"):
+        apply_layer(io.BytesIO(target.getvalue()), str(upperdir), userxattr=True)
