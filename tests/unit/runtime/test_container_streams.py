@@ -5,6 +5,7 @@ import pty
 import select
 import termios
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -119,15 +120,22 @@ def test_a_reader_that_went_away_is_seen_by_the_container(pipes: Pipes):
         os.close(err)
 
 
+def fill(pipe_fd: int, size_bytes: int) -> None:
+    """Write this much; the copying may take its time to make room."""
+    os.set_blocking(pipe_fd, False)
+    deadline = time.monotonic() + 30
+    while size_bytes > 0:
+        assert time.monotonic() < deadline
+        try:
+            size_bytes -= os.write(pipe_fd, b"x" * 4096)
+        except BlockingIOError:
+            time.sleep(0.01)
+
+
 def test_waiting_for_a_reader_that_never_reads_can_be_given_up(pipes: Pipes):
     with attached(pipes.caller, HostConfig()) as attachment:
         _, out, err = started(attachment)
-        os.set_blocking(out, False)
-        try:
-            while True:
-                os.write(out, b"x" * 4096)
-        except BlockingIOError:
-            pass
+        fill(out, 120 << 10)  # more than the reader's pipe holds, so that some of it stays behind
         os.close(out)
         os.close(err)
         asked: list[bool] = []
