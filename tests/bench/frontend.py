@@ -32,11 +32,11 @@ STAGE = """\
 FROM {base} AS stage{number}
 ARG VERSION={number}
 ENV NUMBER={number} PATH=/opt/{number}/bin:$PATH
-WORKDIR /work/$NUMBER
+WORKDIR /srv/$NUMBER
 COPY --chown=0:0 src/{number}/ lib/${{VERSION:-none}} ./
 COPY --from=stage{earlier} /out /in/{earlier}
 RUN --mount=type=cache,target=/cache echo "$NUMBER" && \\
-    make -C /work/$NUMBER \\
+    make -C /srv/$NUMBER \\
     install
 CMD ["/opt/{number}/bin/run", "--flag"]
 """
