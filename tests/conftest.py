@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -27,8 +28,16 @@ settings.register_profile("ci", derandomize=True)
 
 def pytest_configure() -> None:
     adopt_orphans()
+    heed_signals()
     if promised():
         settings.load_profile("ci")
+
+
+def heed_signals() -> None:
+    """What is started by nohup or in the background ignores signals, and so would our children."""
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
