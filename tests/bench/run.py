@@ -82,6 +82,10 @@ class Bench:
         self._work = work
         self._only = only
         self._repetitions = repetitions
+        # As installed: a machine that keeps no bytecode would compile the program at each start.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        packages = [str(REPOSITORY / name) for name in ("builder", "cache")]
+        subprocess.run([sys.executable, "-m", "compileall", "-q", *packages], check=True)
         os.environ["PYBUILD_ROOT"] = str(work / "pybuild")
 
     def rows(self) -> list[Row]:
