@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from builder.cli.run_line import OPTIONS, Line, Option, execute
+from builder.cli.run_line import OPTIONS, execute
 from builder.cli.run_options import RunCommand
+from builder.cli.run_words import Line, Option
 
 Value = bool | str | tuple[str, ...] | None
 

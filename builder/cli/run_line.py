@@ -8,87 +8,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from builder.cli.run_words import Line, Option, repeated, single, switch
 from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
 from builder.settings import settings_from
 from builder.wiring import open_engine
-from cache.record import record
 
 if TYPE_CHECKING:  # it takes time, and `execute` has none
     from builder.events import Event
 
 
-@record
-class Option:
-    """One option: a switch, one with a value, or one that may stand more than once."""
-
-    names: tuple[str, ...]  # "-e", "--env"
-    kind: Literal["switch", "value", "values"]
-    metavar: str
-    help_text: str
-
-    @property
-    def name(self) -> str:
-        """By which its value is found: its first long name."""
-        return next(name for name in self.names if name.startswith("--"))[2:]
-
-
-def _switch(*names: str, text: str) -> Option:
-    return Option(names, "switch", "", text)
-
-
-def _value(*names: str, metavar: str, text: str) -> Option:
-    return Option(names, "value", metavar, text)
-
-
-def _values(*names: str, metavar: str, text: str) -> Option:
-    return Option(names, "values", metavar, text)
-
-
 OPTIONS = (
-    _switch("--rm", text="Remove the container and its volumes when it ends."),
-    _switch("-i", "--interactive", text="Pass stdin on."),
-    _switch("-t", "--tty", text="Give the container a terminal."),
-    _values("-e", "--env", metavar="K[=V]", text="A variable; K: the caller's."),
-    _values("--env-file", metavar="FILE", text="A file of variables, K=V a line."),
-    _value("-w", "--workdir", metavar="DIR", text="Working directory; made if missing."),
-    _value("-u", "--user", metavar="USER[:GROUP]", text="User and group, by name or number."),
-    _values(
+    switch("--rm", text="Remove the container and its volumes when it ends."),
+    switch("-i", "--interactive", text="Pass stdin on."),
+    switch("-t", "--tty", text="Give the container a terminal."),
+    repeated("-e", "--env", metavar="K[=V]", text="A variable; K: the caller's."),
+    repeated("--env-file", metavar="FILE", text="A file of variables, K=V a line."),
+    single("-w", "--workdir", metavar="DIR", text="Working directory; made if missing."),
+    single("-u", "--user", metavar="USER[:GROUP]", text="User and group, by name or number."),
+    repeated(
         *("-v", "--volume"),
         metavar="SRC:DST[:ro]",
         text="SRC of this machine at DST; DST alone: a new volume.",
     ),
-    _value("--name", metavar="NAME", text="Name of the container."),
-    _value(
+    single("--name", metavar="NAME", text="Name of the container."),
+    single(
         "--entrypoint",
         metavar="PROGRAM",
         text='Instead of the image\'s entrypoint; "" takes it away.',
     ),
-    _value("--network", "--net", metavar="host|none", text="The network (default: the host's)."),
-    _value("-h", "--hostname", metavar="NAME", text="Host name (default: the container's id)."),
-    _values("--add-host", metavar="NAME:IP", text="A line of /etc/hosts."),
-    _switch("--read-only", text="Forbid changes of the root file system."),
-    _values("--cap-add", metavar="CAP", text="A capability more, or ALL."),
-    _values("--cap-drop", metavar="CAP", text="A capability less, or ALL."),
-    _switch("--privileged", text="All capabilities; nothing masked, no seccomp."),
-    _values("--security-opt", metavar="OPTION", text="no-new-privileges, seccomp=unconfined."),
-    _values("--ulimit", metavar="NAME=SOFT[:HARD]", text="A resource limit."),
-    _value("--shm-size", metavar="SIZE", text="Size of /dev/shm (64m)."),
-    _values("-l", "--label", metavar="K=V", text="A label of the container."),
-    _value("--cidfile", metavar="FILE", text="Write the container's id to a new FILE."),
+    single("--network", "--net", metavar="host|none", text="The network (default: the host's)."),
+    single("-h", "--hostname", metavar="NAME", text="Host name (default: the container's id)."),
+    repeated("--add-host", metavar="NAME:IP", text="A line of /etc/hosts."),
+    switch("--read-only", text="Forbid changes of the root file system."),
+    repeated("--cap-add", metavar="CAP", text="A capability more, or ALL."),
+    repeated("--cap-drop", metavar="CAP", text="A capability less, or ALL."),
+    switch("--privileged", text="All capabilities; nothing masked, no seccomp."),
+    repeated("--security-opt", metavar="OPTION", text="no-new-privileges, seccomp=unconfined."),
+    repeated("--ulimit", metavar="NAME=SOFT[:HARD]", text="A resource limit."),
+    single("--shm-size", metavar="SIZE", text="Size of /dev/shm (64m)."),
+    repeated("-l", "--label", metavar="K=V", text="A label of the container."),
+    single("--cidfile", metavar="FILE", text="Write the container's id to a new FILE."),
 )
-
-
-@record
-class Line:
-    """A command line as it was read. Options that it doesn't have stand in none of the sets."""
-
-    image: str
-    args: tuple[str, ...]
-    switches: frozenset[str]
-    values: Mapping[str, str]
-    lists: Mapping[str, tuple[str, ...]]
 
 
 def read(words: Sequence[str]) -> Line | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from builder.cli.run_line import Line
+from builder.cli.run_words import Line
 from builder.commands.run import RunRequest
 from builder.errors import UnsupportedError, UsageError
 from builder.runtime import options

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.cli import run as click_run
-from builder.cli.run_line import OPTIONS, Line, read
+from builder.cli.run_line import OPTIONS, read
+from builder.cli.run_words import Line
 
 
 def by_click(words: list[str]) -> Line | None:
