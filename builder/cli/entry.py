@@ -36,13 +36,19 @@ class LazyGroup(click.Group):
     targets: Mapping[str, str]
     """Name in this group → name in COMMANDS and words to go before the caller's."""
 
+    def target(self, name: str) -> tuple[str, list[str]]:
+        """The name in COMMANDS of a command here, and the words to go before the caller's."""
+        words = self.targets[name].split()
+        own = " ".join(words[:2])  # "volume create": a command that only its group has
+        return (own, words[2:]) if own in COMMANDS else (words[0], words[1:])
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.targets)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in self.targets:
             return None
-        module, _ = COMMANDS[self.targets[cmd_name].split()[0]]
+        module, _ = COMMANDS[self.target(cmd_name)[0]]
         command = importlib.import_module(module).command
         assert isinstance(command, click.Command)
         return command
@@ -51,7 +57,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command, [*self.targets.get(name or "", "").split()[1:], *rest]
+        before = self.target(name)[1] if name is not None and name in self.targets else []
+        return name, command, [*before, *rest]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -59,8 +66,8 @@ class LazyGroup(click.Group):
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Each command's name and what it does."""
-        for name, target in self.targets.items():
-            yield name, COMMANDS[target.split()[0]][1]
+        for name in self.targets:
+            yield name, COMMANDS[self.target(name)[0]][1]
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         from click.shell_completion import CompletionItem
@@ -71,25 +78,26 @@ class LazyGroup(click.Group):
 
 
 class AliasGroup(LazyGroup):
-    """A group of docker's, whose commands have names of their own here: `image ls`."""
+    """A group of docker's, most of whose commands have names of their own here: `image ls`."""
 
     def __init__(self, name: str) -> None:
         self.targets = GROUPS[name]
         super().__init__(
             name,
             context_settings={"help_option_names": _HELP_OPTIONS},
-            help=f"Docker's names: `pybuild {name} COMMAND` is a command of pybuild's.",
+            help=f"Docker's commands about a {name}; those that pybuild has by another name, too.",
         )
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        for name, target in self.targets.items():
-            yield name, f"pybuild {target}"
+        for name, text in super().lines():
+            is_own = self.target(name)[0] == f"{self.name} {name}"
+            yield name, text if is_own else f"pybuild {self.targets[name]}"
 
 
 class MainGroup(LazyGroup):
     """All commands; `build` where the words name none."""
 
-    targets: Mapping[str, str] = {name: name for name in COMMANDS}
+    targets: Mapping[str, str] = {name: name for name in COMMANDS if " " not in name}
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, with_default_command(args))
@@ -153,7 +161,7 @@ def with_default_command(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_command(word: str) -> bool:
-    return word in COMMANDS or word in GROUPS
+    return word in MainGroup.targets or word in GROUPS
 
 
 def _may_be_a_context(word: str) -> bool:
@@ -164,7 +172,7 @@ def _may_be_a_context(word: str) -> bool:
 def _unknown(word: str, message: str) -> UnknownCommandError:
     from difflib import get_close_matches
 
-    near = next(iter(get_close_matches(word, [*COMMANDS, *GROUPS], n=1)), None)
+    near = next(iter(get_close_matches(word, [*MainGroup.targets, *GROUPS], n=1)), None)
     hint = f'did you mean "{near}"?' if near else "`pybuild --help` lists the commands"
     return UnknownCommandError(message, hint=hint)
 

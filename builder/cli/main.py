@@ -39,7 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pin": ("builder.cli.pin", "Write digests behind the images that a Dockerfile names"),
     "version": ("builder.cli.version", "Show the version of pybuild and of what it runs on"),
 }
-"""Command → its module and its line in the help; the module has a click command `command`."""
+"""Command → its module and its line in the help; the module has a click command `command`.
+
+One of two words is a command of a group's own, which GROUPS has too.
+"""
 
 GROUPS: dict[str, dict[str, str]] = {
     "image": {

@@ -72,16 +72,23 @@ def document() -> str:
 def _summary() -> Iterator[str]:
     yield "| command | what it does |\n|---|---|"
     for name, (_, text) in COMMANDS.items():
-        yield f"| [{name}](#pybuild-{name}) | {text} |"
+        yield f"| [{name}](#pybuild-{name.replace(' ', '-')}) | {text} |"
     yield "\nDocker's other names:\n\n| name | is |\n|---|---|"
     for name, targets in GROUPS.items():
         for alias, target in targets.items():
+            if target == f"{name} {alias}":
+                continue
             yield f"| `pybuild {name} {alias}` | `pybuild {target}` |"
 
 
 def _section(name: str) -> Iterator[str]:
     ctx = click.Context(group, info_name="pybuild")
-    command = group.get_command(ctx, name)
+    command: click.Command = group
+    for word in name.split():
+        assert isinstance(command, click.Group)
+        found = command.get_command(ctx, word)
+        assert found is not None
+        command = found
     assert isinstance(command, Command)
     own = click.Context(command, info_name=name, parent=ctx)
     yield f"\n## pybuild {name}\n"
