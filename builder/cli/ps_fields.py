@@ -21,13 +21,17 @@ def command_text(report: ContainerReport, *, truncate: bool) -> str:
 
 
 def status_text(report: ContainerReport, *, now: float) -> str:
-    """`Up 5 minutes`, `Exited (0) 2 hours ago`, `Created`."""
+    """`Up 5 minutes (Paused)`, `Exited (0) 2 hours ago`, `Created`."""
     state = report.state
     match report.status:
         case "created":
             return "Created"
         case "running":
             return f"Up {human_duration(max(0.0, now - state.started_at))}"
+        case "paused":
+            return f"Up {human_duration(max(0.0, now - state.started_at))} (Paused)"
+        case "restarting":
+            return f"Restarting ({state.exit_code}) {ago(state.finished_at, now=now)}"
         case "exited":
             return f"Exited ({state.exit_code}) {ago(state.finished_at, now=now)}"
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from builder.cli import run_options_life
 from builder.cli.run_words import Line, Option, repeated, single, switch
 from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
 from builder.settings import settings_from
@@ -50,6 +51,7 @@ OPTIONS = (
     single("--shm-size", metavar="SIZE", text="Size of /dev/shm (64m)."),
     repeated("-l", "--label", metavar="K=V", text="A label of the container."),
     single("--cidfile", metavar="FILE", text="Write the container's id to a new FILE."),
+    *run_options_life.OPTIONS,
 )
 
 

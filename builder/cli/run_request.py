@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
 from builder.cli.run_words import Line
 from builder.commands.run import RunRequest
 from builder.errors import UnsupportedError, UsageError
@@ -36,6 +37,8 @@ def _run_options(line: Line) -> RunOptions:
         working_dir=line.values.get("workdir", ""),
         entrypoint=None if entrypoint is None else tuple(filter(None, (entrypoint,))),
         labels=options.parse_pairs(line.lists.get("label", ()), option="--label"),
+        stop_signal=stop_signal_of(line),
+        health=health_of(line),
         host=_host_config(line),
     )
 
@@ -64,6 +67,7 @@ def _host_config(line: Line) -> HostConfig:
         shm_size_bytes=(
             options.parse_size(shm_size, option="--shm-size") if shm_size else DEFAULT_SHM_BYTES
         ),
+        policies=policies_of(line),
     )
 
 

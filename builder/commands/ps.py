@@ -35,7 +35,7 @@ def list_containers(engine: Engine, request: PsRequest) -> tuple[ContainerReport
 
     found = matching(containers.reports(), request.filters, Lookups(created_of, image_ids_of))
     if not (request.every or request.last or asks_for_status(request.filters)):
-        found = tuple(report for report in found if report.status == "running")
+        found = tuple(report for report in found if report.is_running)
     return found[: request.last] if request.last else found
 
 

@@ -24,7 +24,7 @@ def remove_container(engine: Engine, text: str, *, force: bool, volumes: bool) -
     containers = Containers(engine.state, engine.database, engine.now)
     container_id = containers.find(text)
     report = _report(containers, container_id)
-    if report is not None and report.status == "running":
+    if report is not None and report.is_running:
         if not force:
             raise ContainerRunningError(
                 f"container {text} is running", hint="end it first, or use pybuild rm -f"

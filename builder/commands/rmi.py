@@ -76,7 +76,7 @@ def _check_names(image: StoredImage, *, by_name: bool, force: bool) -> None:
 
 def _check_containers(engine: Engine, image: StoredImage, text: str, *, force: bool) -> None:
     for report in _users(engine, image.image_id):
-        is_running = report.status == "running"
+        is_running = report.is_running
         if is_running or not force:
             state = "running" if is_running else "stopped"
             raise ImageInUseError(

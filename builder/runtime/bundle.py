@@ -9,6 +9,7 @@ from builder.runtime.container import Container, HostConfig, Volume
 from builder.runtime.errors import InvalidOptionError
 from builder.runtime.options import EnvEntry, clean_path
 from builder.runtime.paths import ContainerPaths
+from builder.runtime.policies import HealthOptions, healthcheck
 from builder.sandbox.api import (
     DEFAULT_CAPABILITIES,
     BindEntry,
@@ -33,6 +34,8 @@ class RunOptions:
     working_dir: str = ""
     entrypoint: tuple[str, ...] | None = None  # (): the image's is taken away
     labels: tuple[tuple[str, str], ...] = ()
+    stop_signal: str = ""  # "": the image's
+    health: HealthOptions = field(default_factory=HealthOptions)
     host: HostConfig = field(
         default_factory=HostConfig
     )  # a volume with source "" is one of the container's own
@@ -90,6 +93,8 @@ def container_config(image: ContainerConfig, options: RunOptions) -> ContainerCo
         working_dir=clean_path(working_dir),
         env=merged_env(image.env, options.env),
         labels=tuple(sorted({**dict(image.labels), **dict(options.labels)}.items())),
+        stop_signal=options.stop_signal or image.stop_signal,
+        healthcheck=healthcheck(image.healthcheck, options.health),
     )
 
 

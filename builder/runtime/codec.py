@@ -17,6 +17,7 @@ from builder.runtime.container import (
     Volume,
 )
 from builder.runtime.errors import BrokenContainerError
+from builder.runtime.policies import policies_dict, policies_of
 from cache.digest import parse_digest
 from cache.errors import InvalidDigestError
 
@@ -61,6 +62,10 @@ def encode_state(state: ContainerState) -> bytes:
         "finished_us": _microseconds(state.finished_at),
         "exit_code": state.exit_code,
         "error": state.error,
+        "paused": state.paused,
+        "restarting": state.restarting,
+        "restart_count": state.restart_count,
+        "oom_killed": state.oom_killed,
     }
     return _encode(document)
 
@@ -78,6 +83,10 @@ def decode_state(blob: bytes) -> ContainerState:
             finished_at=_seconds(document, "finished_us"),
             exit_code=document.integer("exit_code"),
             error=document.text("error"),
+            paused=document.boolean("paused"),
+            restarting=document.boolean("restarting"),
+            restart_count=document.integer("restart_count"),
+            oom_killed=document.boolean("oom_killed"),
         )
     except InvalidImageError as error:
         raise BrokenContainerError(error.message, hint=_HINT) from error
@@ -133,6 +142,7 @@ def _host_dict(host: HostConfig) -> dict[str, object]:
             {"name": name, "soft": soft, "hard": hard} for name, soft, hard in host.rlimits
         ],
         "shm_size_bytes": host.shm_size_bytes,
+        "policies": policies_dict(host.policies),
     }
 
 
@@ -161,6 +171,7 @@ def _host_of(document: JsonObject) -> HostConfig:
             for limit in document.children("rlimits")
         ),
         shm_size_bytes=document.integer("shm_size_bytes"),
+        policies=policies_of(document.child("policies")),
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from builder.image.model import ContainerConfig, Platform
+from builder.runtime.policies import Policies
 from cache.digest import Digest
-from cache.record import record
+from cache.record import field, record
 
-Status = Literal["created", "running", "exited"]
+Status = Literal["created", "running", "paused", "restarting", "exited"]
 
 NetworkMode = Literal["default", "host", "none"]
 
@@ -50,6 +51,7 @@ class HostConfig:
     seccomp: Literal["default", "unconfined"] = "default"
     rlimits: tuple[tuple[str, int, int], ...] = ()  # name, soft, hard; -1 for no limit
     shm_size_bytes: int = DEFAULT_SHM_BYTES
+    policies: Policies = field(default_factory=Policies)
 
 
 @record
@@ -104,6 +106,10 @@ class ContainerState:
     finished_at: float = 0.0  # 0: not yet
     exit_code: int = 0
     error: str = ""  # why it could not be started
+    paused: bool = False
+    restarting: bool = False  # it has ended, and its restart policy's delay runs
+    restart_count: int = 0  # by the restart policy, since it was last started by hand
+    oom_killed: bool = False  # the kernel killed a process of it for want of memory
 
     @property
     def recorded_running(self) -> bool:
@@ -118,3 +124,8 @@ class ContainerReport:
     container: Container
     state: ContainerState
     status: Status
+
+    @property
+    def is_running(self) -> bool:
+        """As Docker counts: paused, or about to be started again, it runs too."""
+        return self.status in {"running", "paused", "restarting"}

@@ -179,7 +179,9 @@ class Containers:
         if state.started_at == 0:
             return ContainerReport(container, state, "created")
         if state.finished_at == 0 and is_alive(_identity(state)):
-            return ContainerReport(container, state, "running")
+            return ContainerReport(container, state, "paused" if state.paused else "running")
+        if state.restarting and self.is_held(container.container_id):
+            return ContainerReport(container, state, "restarting")
         if state.finished_at == 0:
             state = self._settled(container.container_id)
         return ContainerReport(container, state, "exited")

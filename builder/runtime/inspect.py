@@ -37,7 +37,7 @@ def inspect_document(
         "HostsPath": paths.hosts,
         "LogPath": "",
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": report.state.restart_count,
         "Driver": "overlay2",
         "Platform": container.platform.os,
         "MountLabel": "",
@@ -62,15 +62,14 @@ def inspect_document(
 
 def _state(report: ContainerReport) -> _Document:
     state = report.state
-    running = report.status == "running"
     return {
         "Status": report.status,
-        "Running": running,
-        "Paused": False,
-        "Restarting": False,
-        "OOMKilled": False,
+        "Running": report.is_running,
+        "Paused": report.status == "paused",
+        "Restarting": report.status == "restarting",
+        "OOMKilled": state.oom_killed,
         "Dead": False,
-        "Pid": state.pid if running else 0,
+        "Pid": state.pid if report.status in {"running", "paused"} else 0,
         "ExitCode": state.exit_code,
         "Error": state.error,
         "StartedAt": rfc3339(state.started_at) if state.started_at else _NEVER,
@@ -96,7 +95,10 @@ def _host_config(container: Container) -> _Document:
         "Ulimits": [
             {"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in host.rlimits
         ],
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {
+            "Name": host.policies.restart.name,
+            "MaximumRetryCount": host.policies.restart.max_retries,
+        },
     }
 
 

@@ -8,6 +8,7 @@ from builder.image.model import ContainerConfig, Healthcheck, Platform
 from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
 from builder.runtime.container import Container, ContainerState, HostConfig, Volume
 from builder.runtime.errors import BrokenContainerError
+from builder.runtime.policies import Policies, RestartPolicy
 from cache.digest import sha256_digest
 
 CONTAINER = Container(
@@ -42,6 +43,7 @@ CONTAINER = Container(
         seccomp="unconfined",
         rlimits=(("nofile", 1, -1),),
         shm_size_bytes=1 << 20,
+        policies=Policies(RestartPolicy("always"), stop_timeout_s=0, init=True),
     ),
 )
 
@@ -59,7 +61,9 @@ def test_a_container_of_defaults_comes_back_from_its_record():
 
 
 def test_a_state_comes_back():
-    state = ContainerState(12, 345, "boot", "/sys/fs/cgroup/x", 1.5, 2.25, 137, "it broke")
+    state = ContainerState(
+        12, 345, "boot", "/sys/fs/cgroup/x", 1.5, 2.25, 137, "it broke", True, True, 3, True
+    )
     assert decode_state(encode_state(state)) == state
     assert decode_state(encode_state(ContainerState())) == ContainerState()
 
