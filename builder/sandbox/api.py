@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from cache.record import record
 
-Network = Literal["host", "none"]
+Network = Literal["host", "none", "private"]
+"""The host's; a new one with loopback alone; a new one that `Hooks.before_execute` sets up."""
+
+JoinableNamespace = Literal["net", "ipc", "uts", "pid", "cgroup"]
 
 DEFAULT_CAPABILITIES: tuple[str, ...] = (
     "CAP_CHOWN",
@@ -99,6 +103,37 @@ class ProcessSpec:
         tuple[str, int, int], ...
     ] = ()  # ("nofile", soft, hard); clamped, never an error
     cgroup: str = ""  # name below pybuild's own group; "" for none
+    joined: tuple[JoinedNamespace, ...] = ()  # at most one of a kind
+
+
+@record
+class JoinedNamespace:
+    """A namespace of another process's, in place of a new one.
+
+    The process is named by its pid and by the clock ticks after boot at which it started, so that
+    one which got the pid later is never taken for it.
+    """
+
+    kind: JoinableNamespace
+    pid: int
+    pid_started: int
+
+
+@record
+class Hooks:
+    """What the caller does to a process that it starts, from outside, before the program runs.
+
+    Each is called with the pid (as this process sees it) of the child, which waits meanwhile; an
+    exception that a hook raises ends the child and comes out of `Executor.start`.
+
+    `on_clone`: the child is in its new namespaces and has done nothing yet, not even mounted: the
+    moment to write /proc/PID/uid_map. `before_execute`: called at once after that, while the child
+    makes its mounts; the child waits for the hook's end before it gives up its privileges and
+    executes: the moment to configure /proc/PID/ns/net.
+    """
+
+    on_clone: Callable[[int], None] | None = None
+    before_execute: Callable[[int], None] | None = None
 
 
 @record
@@ -159,7 +194,7 @@ class Executor(Protocol):
         """What is less isolated here than it should be, a sentence each; grows with `start`."""
         ...
 
-    def start(self, spec: ProcessSpec, stdio: Stdio) -> Process:
+    def start(self, spec: ProcessSpec, stdio: Stdio, hooks: Hooks = Hooks()) -> Process:  # noqa: B008 - frozen
         """Returns when the program was executed.
 
         ProgramNotFoundError, ProgramNotExecutableError where it can't be; IsolationError where the

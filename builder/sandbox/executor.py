@@ -7,9 +7,9 @@ import threading
 from contextlib import ExitStack
 
 from builder.errors import IsolationError
-from builder.sandbox import cgroup, requests, seccomp
+from builder.sandbox import cgroup, joined, requests, seccomp
 from builder.sandbox.accounts import home_of
-from builder.sandbox.api import ProcessSpec, Stdio
+from builder.sandbox.api import Hooks, ProcessSpec, Stdio
 from builder.sandbox.launch import launch
 from builder.sandbox.process import SandboxProcess
 from builder.sandbox.server_process import ServerProcess
@@ -42,7 +42,12 @@ class NamespaceExecutor:
         """Start the server now, so that it gets ready meanwhile. Idempotent."""
         self._running_server()
 
-    def start(self, spec: ProcessSpec, stdio: Stdio) -> SandboxProcess:
+    def start(
+        self,
+        spec: ProcessSpec,
+        stdio: Stdio,
+        hooks: Hooks = Hooks(),  # noqa: B008 - frozen
+    ) -> SandboxProcess:
         server = self._running_server()
         with ExitStack() as stack:
             descriptors = stack.enter_context(requests.Descriptors())
@@ -54,8 +59,10 @@ class NamespaceExecutor:
                 seccomp_fd=self._open_filter(spec, stack),
                 cgroup_fds=self._open_group(spec, stack),
                 rootless=self._rootless,
+                joined_fds=joined.opened(spec.joined, stack),
+                hooks=hooks,
             )
-            return launch(server.control, request, descriptors.fds, self._warn)
+            return launch(server.control, request, descriptors.fds, hooks, self._warn)
 
     def close(self) -> None:
         with self._starting:

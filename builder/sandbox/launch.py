@@ -7,14 +7,20 @@ import os
 from collections.abc import Callable
 
 from builder.errors import IsolationError
+from builder.sandbox.api import Hooks
 from builder.sandbox.child import wire
 from builder.sandbox.child.request import Request, encoded
 from builder.sandbox.failures import error_of
 from builder.sandbox.process import SandboxProcess
+from cache.errors import PybuildError
 
 
 def launch(
-    control: _socket.socket, request: Request, fds: list[int], warn: Callable[[str], None]
+    control: _socket.socket,
+    request: Request,
+    fds: list[int],
+    hooks: Hooks,
+    warn: Callable[[str], None],
 ) -> SandboxProcess:
     """Returns when the program was executed; `fds` are what the request's places stand for.
 
@@ -22,6 +28,7 @@ def launch(
     """
     setup_socket, process = _ask(control, request, fds)
     try:
+        _prepare(setup_socket, process, hooks, warn)
         _follow(setup_socket, process, warn)
     except BaseException:
         process.kill()
@@ -32,6 +39,25 @@ def launch(
     finally:
         setup_socket.close()
     return process
+
+
+def _prepare(
+    setup_socket: _socket.socket,
+    process: SandboxProcess,
+    hooks: Hooks,
+    warn: Callable[[str], None],
+) -> None:
+    """Do the caller's part while the child waits for it, or makes its mounts meanwhile."""
+    for hook in (hooks.on_clone, hooks.before_execute):
+        if hook is None:
+            continue
+        try:
+            hook(process.pid)
+        except (OSError, PybuildError):
+            process.kill()  # so that its socket ends
+            _follow(setup_socket, process, warn, ends=False)  # its own failure may be the cause
+            raise
+        wire.send(setup_socket, (wire.GO,))
 
 
 def _ask(
@@ -68,9 +94,13 @@ def _started(status_socket: _socket.socket) -> SandboxProcess:
 
 
 def _follow(
-    setup_socket: _socket.socket, process: SandboxProcess, warn: Callable[[str], None]
+    setup_socket: _socket.socket,
+    process: SandboxProcess,
+    warn: Callable[[str], None],
+    *,
+    ends: bool = True,
 ) -> None:
-    """Read what the child says until its socket closes at execve."""
+    """Read what the child says until its socket closes: at execve, where it `ends` by that."""
     executing = False
     while True:
         message, fds = wire.receive(setup_socket)
@@ -87,7 +117,7 @@ def _follow(
                 raise RuntimeError(f"the sandbox child failed at {text}")
             case _:
                 break
-    if not executing:
+    if ends and not executing:
         raise IsolationError(
             "the process was killed while its sandbox was being made", hint="was memory short?"
         )

@@ -11,6 +11,7 @@ from builder.kernel import capabilities
 from builder.kernel.mount import clone_visible
 from builder.sandbox.api import (
     BindEntry,
+    Hooks,
     MountEntry,
     OverlayEntry,
     ProcessSpec,
@@ -63,6 +64,8 @@ def request_of(
     env: tuple[str, ...],
     seccomp_fd: int | None,
     cgroup_fds: tuple[int, ...],
+    joined_fds: tuple[tuple[str, int], ...],
+    hooks: Hooks,
     rootless: bool,
 ) -> Request:
     """The request; its descriptors are added to `descriptors`. UsageError for an unknown name."""
@@ -76,7 +79,7 @@ def request_of(
         groups=spec.credentials.groups,
         mounts=tuple(_mount_of(entry, descriptors) for entry in spec.mounts),
         hostname=spec.hostname,
-        new_network=spec.network == "none",
+        new_network=spec.network != "host" and not any(kind == "net" for kind, _ in joined_fds),
         capabilities=capability_mask(bounding_names(spec)),
         no_new_privileges=spec.no_new_privileges,
         privileged=spec.privileged,
@@ -93,6 +96,9 @@ def request_of(
         ),
         seccomp_fd=descriptors.add(seccomp_fd),
         cgroup_fds=tuple(map(descriptors.add, cgroup_fds)),
+        joined_fds=tuple((kind, descriptors.add(fd)) for kind, fd in joined_fds),
+        waits_on_clone=hooks.on_clone is not None,
+        waits_before_execute=hooks.before_execute is not None,
     )
 
 

@@ -209,3 +209,41 @@ def test_a_group_freezes_and_thaws_all_processes_where_the_system_allows_it(sand
         sandbox.call("signal", pid, signal.SIGKILL)
         sandbox.call("wait", pid, 10)
         sandbox.call("remove_group", "frozen-test")
+
+
+def started_ticks(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def test_the_program_runs_when_the_caller_has_done_its_part(sandbox: Sandbox):
+    hooks = {"on_clone": "first", "before_execute": "second"}
+    ran = sandbox.run("cat", "/on_clone", "/before_execute", hooks=hooks, network="private")
+    assert (ran.code, ran.output) == (0, "firstsecond")
+
+
+@pytest.mark.parametrize("name", ["on_clone", "before_execute"])
+def test_a_hook_that_fails_ends_the_start_with_its_own_error(sandbox: Sandbox, name: str):
+    ran = sandbox.run("true", hooks={name: "fail"})
+    assert ran.message == f"{name} fails"
+
+
+def test_a_process_joins_the_namespaces_of_another(sandbox: Sandbox):
+    pid = sandbox.start(FOREVER, network="none", hostname="other")
+    kinds = ("net", "ipc", "uts", "pid")
+    joined = [(kind, pid, started_ticks(pid)) for kind in kinds]
+    script = "".join(f"readlink /proc/self/ns/{kind};" for kind in kinds) + "hostname; echo $$"
+    ran = sandbox.shell(script, joined=joined)
+    expected = [os.readlink(f"/proc/{pid}/ns/{kind}") for kind in kinds]
+    assert ran.lines[:5] == [*expected, "other"], ran
+    assert int(ran.lines[5]) > 1
+    assert alive(pid)
+    sandbox.call("signal", pid, signal.SIGKILL)
+    assert sandbox.call("wait", pid, 10)["signal"] == signal.SIGKILL
+
+
+def test_a_process_that_got_the_pid_of_another_is_not_taken_for_it(sandbox: Sandbox):
+    pid = sandbox.start(FOREVER)
+    ran = sandbox.run("true", joined=[("ipc", pid, started_ticks(pid) + 1)])
+    assert "has ended" in ran.message
+    sandbox.call("signal", pid, signal.SIGKILL)
+    assert sandbox.call("wait", pid, 10)["signal"] == signal.SIGKILL

@@ -15,10 +15,13 @@ import termios
 import threading
 from contextlib import ExitStack
 
+from builder.errors import IsolationError
 from builder.sandbox import cgroup
 from builder.sandbox.api import (
     BindEntry,
     Credentials,
+    Hooks,
+    JoinedNamespace,
     OverlayEntry,
     ProcessSpec,
     Stdio,
@@ -46,7 +49,22 @@ def spec_of(rootfs_dir, request):
     for name in ("capabilities", "rlimits"):
         if name in fields:
             fields[name] = tuple(tuple(x) if isinstance(x, list) else x for x in fields[name])
+    if "joined" in fields:
+        fields["joined"] = tuple(JoinedNamespace(*each) for each in fields["joined"])
     return ProcessSpec(rootfs_dir=rootfs_dir, **fields)
+
+
+def hooks_of(request, rootfs_dir):
+    """Each hook that `request` has "hooks" for: fails, or writes /NAME of the root filesystem."""
+
+    def hook(name, doing):
+        if doing == "fail":
+            raise IsolationError(f"{name} fails")
+        with open(f"{rootfs_dir}/{name}", "w") as file:
+            file.write(doing)
+
+    asked = request.pop("hooks", {})
+    return Hooks(**{name: lambda _, n=name, d=doing: hook(n, d) for name, doing in asked.items()})
 
 
 def read_all(fd):
@@ -89,9 +107,10 @@ class Driver:
     def run(self, request, stdin=None):
         """Start, read all output, wait."""
         read_fd, write_fd = os.pipe()
+        hooks = hooks_of(request, self.rootfs_dir)
         spec = spec_of(self.rootfs_dir, request)
         try:
-            process = self.executor.start(spec, Stdio(stdout=write_fd, stderr=write_fd))
+            process = self.executor.start(spec, Stdio(stdout=write_fd, stderr=write_fd), hooks)
         except PybuildError as error:
             os.close(read_fd)
             return {"error": error.code, "message": error.message, "status": error.exit_status}

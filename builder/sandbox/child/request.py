@@ -74,6 +74,7 @@ class Request(_Record):
         "gid",
         "groups",
         "hostname",
+        "joined_fds",
         "mounts",
         "new_network",
         "no_new_privileges",
@@ -88,6 +89,8 @@ class Request(_Record):
         "terminal",
         "terminal_size",
         "uid",
+        "waits_before_execute",
+        "waits_on_clone",
     )
 
     def __init__(
@@ -115,6 +118,9 @@ class Request(_Record):
         stdio_fds: tuple[int, int, int],
         seccomp_fd: int,
         cgroup_fds: tuple[int, ...],
+        joined_fds: tuple[tuple[str, int], ...],
+        waits_on_clone: bool,
+        waits_before_execute: bool,
     ) -> None:
         self.rootfs_dir = rootfs_dir
         self.args = args
@@ -138,6 +144,13 @@ class Request(_Record):
         self.stdio_fds = stdio_fds  # -1: /dev/null
         self.seccomp_fd = seccomp_fd  # a file of BPF instructions; -1: no filter
         self.cgroup_fds = cgroup_fds  # of cgroup.procs files to join
+        self.joined_fds = joined_fds  # ("net", a namespace), ...: entered, not made
+        self.waits_on_clone = waits_on_clone
+        self.waits_before_execute = waits_before_execute
+
+    def joins(self, kind: str) -> bool:
+        """Whether the process enters a namespace of that kind, and gets no new one."""
+        return any(kind == each for each, _ in self.joined_fds)
 
 
 def encoded(request: Request) -> bytes:
@@ -164,4 +177,5 @@ def decoded(data: bytes, fds: tuple[int, ...]) -> Request:
     request.stdio_fds = (fd_at(stdin), fd_at(stdout), fd_at(stderr))
     request.seccomp_fd = fd_at(request.seccomp_fd)
     request.cgroup_fds = tuple(map(fd_at, request.cgroup_fds))
+    request.joined_fds = tuple((kind, fd_at(place)) for kind, place in request.joined_fds)
     return request

@@ -14,15 +14,14 @@ import sys
 from builder.kernel import namespaces
 from builder.kernel.process import SIGKILL, close_except, reset_signals
 from builder.sandbox.child import wire
-from builder.sandbox.child.request import decoded
+from builder.sandbox.child.request import Request, decoded
 from builder.sandbox.child.setup import run_child
 
-_NAMESPACES = (
-    namespaces.CLONE_NEWNS
-    | namespaces.CLONE_NEWPID
-    | namespaces.CLONE_NEWIPC
-    | namespaces.CLONE_NEWUTS
-)
+_NAMESPACES = {
+    "pid": namespaces.CLONE_NEWPID,
+    "ipc": namespaces.CLONE_NEWIPC,
+    "uts": namespaces.CLONE_NEWUTS,
+}
 
 
 def main() -> None:
@@ -93,14 +92,32 @@ class _Server:
         self, setup_fd: int, status_socket: _socket.socket, request_fd: int, fds: tuple[int, ...]
     ) -> None:
         request = decoded(os.pread(request_fd, os.fstat(request_fd).st_size, 0), fds)
-        network = namespaces.CLONE_NEWNET if request.new_network else 0
-        pid, pidfd = namespaces.fork_into(_NAMESPACES | network)
+        pid, pidfd = _forked(request)
         if pid == 0:
             close_except({setup_fd, self._own_pidfd, *fds})
             run_child(request, _seqpacket(setup_fd), self._own_pidfd)
         self._children[pidfd] = (pid, status_socket)
         self._poll.register(pidfd, select.POLLIN)
         wire.send(status_socket, (wire.STARTED, pid), (pidfd,))
+
+
+def _forked(request: Request) -> tuple[int, int]:
+    """(pid, pidfd) here, (0, -1) in the child, which is in its new namespaces."""
+    flags = _new_namespaces(request)
+    joined = dict(request.joined_fds)
+    return (
+        namespaces.fork_within(joined["pid"], flags)
+        if "pid" in joined
+        else namespaces.fork_into(flags)
+    )
+
+
+def _new_namespaces(request: Request) -> int:
+    flags = namespaces.CLONE_NEWNS
+    for kind, flag in _NAMESPACES.items():
+        if not request.joins(kind):
+            flags |= flag
+    return flags | namespaces.CLONE_NEWNET if request.new_network else flags
 
 
 def _seqpacket(fd: int) -> _socket.socket:

@@ -17,17 +17,26 @@ from builder.kernel.process import close_on_exec_from, die_with_parent
 from builder.sandbox.child import binds, devices, filesystems, identity, masks, network, program
 from builder.sandbox.child.request import Request
 from builder.sandbox.child.targets import open_target
-from builder.sandbox.child.wire import Report
+from builder.sandbox.child.wire import EXIT_NOT_STARTED, Report
 
-_EXIT_NOT_STARTED = 127  # read by nobody: the report says what happened
+_NAMESPACE_FLAGS = {
+    "net": namespaces.CLONE_NEWNET,
+    "ipc": namespaces.CLONE_NEWIPC,
+    "uts": namespaces.CLONE_NEWUTS,
+    "cgroup": namespaces.CLONE_NEWCGROUP,
+}
 
 
 def run_child(request: Request, setup_socket: _socket.socket, server_pidfd: int) -> None:
     """Become the process that is asked for. Never returns: it reports a failure and exits."""
     report = Report(setup_socket)
     try:
+        if request.waits_on_clone:
+            report.wait_for_go()
         _leave_server(request, server_pidfd, report)
         _enter_root(request, report)
+        if request.waits_before_execute:
+            report.wait_for_go()
         identity.limit_resources(request)
         identity.enter(request, report)
         report.executing()
@@ -38,7 +47,7 @@ def run_child(request: Request, setup_socket: _socket.socket, server_pidfd: int)
     except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
         report.crashed(error)
     finally:
-        os._exit(_EXIT_NOT_STARTED)
+        os._exit(EXIT_NOT_STARTED)
 
 
 def _leave_server(request: Request, server_pidfd: int, report: Report) -> None:
@@ -47,14 +56,20 @@ def _leave_server(request: Request, server_pidfd: int, report: Report) -> None:
     poll = select.poll()
     poll.register(server_pidfd, select.POLLIN)
     if poll.poll(0):  # it died before the line above could help
-        os._exit(_EXIT_NOT_STARTED)
+        os._exit(EXIT_NOT_STARTED)
     os.setsid()
     report.doing("cgroup")
     for fd in request.cgroup_fds:
         os.write(fd, b"0")  # "this process"
-    namespaces.unshare(namespaces.CLONE_NEWCGROUP)  # the joined groups are its roots
-    report.doing("hostname", request.hostname)
-    _socket.sethostname(request.hostname)
+    if not request.joins("cgroup"):
+        namespaces.unshare(namespaces.CLONE_NEWCGROUP)  # the joined groups are its roots
+    for kind, fd in request.joined_fds:
+        report.doing("namespace", kind)
+        if kind != "pid":  # that one it was cloned into
+            namespaces.setns(fd, _NAMESPACE_FLAGS[kind])
+    if not request.joins("uts"):
+        report.doing("hostname", request.hostname)
+        _socket.sethostname(request.hostname)
 
 
 def _enter_root(request: Request, report: Report) -> None:

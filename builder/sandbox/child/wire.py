@@ -11,6 +11,7 @@ import marshal
 import os
 import struct
 
+EXIT_NOT_STARTED = 127  # read by nobody: the report says what happened
 CONTROL_FD = 3  # where the server finds its socket
 MAX_FDS = 253  # the kernel's limit for one message
 _MAX_BYTES = 16384
@@ -23,6 +24,7 @@ FAILED = "failed"  # operation, errno, path
 CRASHED = "crashed"  # what our own code did wrong
 WARNING = "warning"  # text
 TERMINAL = "terminal"  # the pty's master goes with it
+GO = "go"  # to a child that waits: what its caller had to do for it is done
 EXECUTING = "executing"  # the next thing is execve; the socket's end says that it worked
 # from the server, on the status socket of a process
 STARTED = "started"  # pid; a pidfd goes with it
@@ -77,6 +79,12 @@ class Report:
 
     def hand_over_terminal(self, master_fd: int) -> None:
         send(self._channel, (TERMINAL,), (master_fd,))
+
+    def wait_for_go(self) -> None:
+        """Until the caller has done its part; ends the process where the caller is gone."""
+        message, _ = receive(self._channel)
+        if message != (GO,):
+            os._exit(EXIT_NOT_STARTED)
 
     def executing(self) -> None:
         send(self._channel, (EXECUTING,))

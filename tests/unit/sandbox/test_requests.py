@@ -12,6 +12,7 @@ from builder.sandbox import requests
 from builder.sandbox.api import (
     BindEntry,
     Credentials,
+    Hooks,
     OverlayEntry,
     ProcessSpec,
     Stdio,
@@ -39,7 +40,15 @@ SPEC = ProcessSpec(
 def sent_and_received(spec: ProcessSpec, stdio: Stdio):
     descriptors = requests.Descriptors()
     request = requests.request_of(
-        spec, stdio, descriptors, env=("B=2",), seccomp_fd=50, cgroup_fds=(51, 52), rootless=True
+        spec,
+        stdio,
+        descriptors,
+        env=("B=2",),
+        seccomp_fd=50,
+        cgroup_fds=(51, 52),
+        joined_fds=(("ipc", 53),),
+        hooks=Hooks(before_execute=print),
+        rootless=True,
     )
     received = tuple(fd + 1000 for fd in descriptors.fds)
     return decoded(encoded(request), received)
@@ -52,6 +61,8 @@ def test_a_request_arrives_as_it_was_sent_with_the_received_descriptors():
     assert request.stdio_fds == (-1, 1041, 1041)
     assert (request.seccomp_fd, request.cgroup_fds) == (1050, (1051, 1052))
     assert request.new_network
+    assert request.joined_fds == (("ipc", 1053),)
+    assert (request.waits_on_clone, request.waits_before_execute) == (False, True)
     assert request.capabilities == 0xA80425FB
     bind, tmpfs, overlay = request.mounts
     assert isinstance(bind, BindMount)
