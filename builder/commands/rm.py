@@ -7,11 +7,11 @@ import signal
 from contextlib import suppress
 
 from builder.engine import Engine
+from builder.kernel.cgroup import ControlGroup
 from builder.runtime.container import ContainerReport
 from builder.runtime.containers import Containers
 from builder.runtime.control import kill
 from builder.runtime.errors import BrokenContainerError, ContainerRunningError
-from builder.sandbox.cgroup import group_of
 
 _END_WAIT_S = 15.0
 
@@ -48,9 +48,8 @@ def _report(containers: Containers, container_id: str) -> ContainerReport | None
 def _end(containers: Containers, report: ContainerReport) -> None:
     """Kill it, by the process that runs it where that is alive."""
     if not kill(containers.paths(report.container.container_id)):
-        group = group_of(report.state.pid)
+        group = ControlGroup.of_texts(report.state.cgroup)
         with suppress(ProcessLookupError):
             os.kill(report.state.pid, signal.SIGKILL)
-        if group is not None:
-            with suppress(OSError):  # it may be gone with the process
-                group.thaw()  # the pybuild may have died during a pause; what is frozen stays
+        with suppress(OSError):  # it may be gone with the process
+            group.kill_all()  # the pybuild may have died during a pause; what is frozen stays

@@ -165,6 +165,7 @@ def process_spec(
     host_files: tuple[tuple[str, str], ...],
     volume_dir: Callable[[str], str],
     terminal_size: tuple[int, int],
+    cgroup_files: tuple[str, ...] = (),
 ) -> ProcessSpec:
     """How the container's first process runs, once its root filesystem is mounted.
 
@@ -189,7 +190,7 @@ def process_spec(
         terminal_size=terminal_size,
         shm_size_bytes=host.shm_size_bytes,
         rlimits=host.rlimits,
-        cgroup=container.container_id,
+        cgroup_files=cgroup_files,
     )
 
 

@@ -101,7 +101,7 @@ class ContainerState:
     pid: int = 0  # of its first process, as the machine counts; kept after its end
     pid_started: int = 0  # clock ticks after boot: tells the process from a later one of that pid
     boot_id: str = ""
-    cgroup_dir: str = ""  # its control group, for whoever has to remove it; "": it has none
+    cgroup: tuple[str, ...] = ()  # its control group (ControlGroup.texts); (): it has none
     started_at: float = 0.0  # 0: never
     finished_at: float = 0.0  # 0: not yet
     exit_code: int = 0

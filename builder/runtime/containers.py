@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
+from builder.kernel.cgroup import ControlGroup
 from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
 from builder.runtime.container import (
     EXIT_KILLED,
@@ -30,6 +31,7 @@ from builder.runtime.errors import (
     ContainerRunningError,
     UnknownContainerError,
 )
+from builder.runtime.groups import end_group
 from builder.runtime.liveness import ProcessIdentity, boot_id, is_alive
 from builder.runtime.names import candidate_names
 from builder.runtime.paths import ContainerPaths
@@ -226,17 +228,10 @@ class Containers:
     def _remove_cgroup(self, container_id: str) -> None:
         """Remove the control group that a killed pybuild left, if it did and we may."""
         try:
-            cgroup_dir = self.state(container_id).cgroup_dir
+            group = ControlGroup.of_texts(self.state(container_id).cgroup)
         except BrokenContainerError:
             return
-        deadline = time.monotonic() + _LAST_WORDS_S
-        while cgroup_dir and os.path.isdir(cgroup_dir):
-            try:
-                os.rmdir(cgroup_dir)
-            except OSError:  # EBUSY: its last process was killed just now
-                if time.monotonic() > deadline:
-                    return
-                time.sleep(_LOOK_AGAIN_S)
+        end_group(group, timeout_s=_LAST_WORDS_S)
 
     def sweep(self) -> None:
         """Remove what killed processes left: containers with `--rm`, rows or directories alone."""

@@ -14,10 +14,10 @@ from builder.kernel.capabilities import NAMES
 from builder.runtime.bundle import process_spec, sandbox_network
 from builder.runtime.container import Container, ContainerState
 from builder.runtime.control import ControlServer, listening
+from builder.runtime.groups import make_group
 from builder.runtime.liveness import boot_id, identity_of
 from builder.runtime.rootfs import container_rootfs
 from builder.runtime.streams import Attachment
-from builder.sandbox import cgroup
 from builder.sandbox.accounts import lookup_user
 from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
 from builder.sandbox.hostfiles import write_host_files
@@ -27,11 +27,11 @@ from cache.record import record, replace
 if TYPE_CHECKING:
     import _socket
 
+    from builder.kernel.cgroup import ControlGroup
     from builder.runtime.containers import Containers
     from builder.runtime.freezing import Freezer
     from builder.runtime.signals import SignalQueue
     from builder.sandbox.api import Executor, ExitStatus, Process
-    from builder.sandbox.cgroup import ControlGroup
     from cache.snapshot.api import Snapshotter
 
 _GIVING_UP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
@@ -57,15 +57,13 @@ def run_to_end(container: Container, runner: Runner, attachment: Attachment) -> 
     paths = runner.containers.paths(container.container_id)
     with ExitStack() as stack:
         listener = stack.enter_context(listening(paths))
-        group = cgroup.create(container.container_id)
-        if group is not None:
-            stack.callback(group.remove)
-            _record_group(container, runner, group)
+        group = make_group(container, lambda planned: _record_group(container, runner, planned))
+        stack.callback(group.remove)
         with _failures_recorded(container, runner):
-            process = _started(container, runner, attachment, stack)
+            process = _started(container, runner, attachment, group, stack)
         attachment.attach(process.terminal_fd)
         _record_start(container, runner, process, group)
-        freezer = group or _freezer_by_signals(process)
+        freezer = group if group.can_freeze else _freezer_by_signals(process)
         status = _Foreground(process, runner.signals, attachment).supervise(listener, freezer)
         _record_end(container, runner, status.code)
     return status.code
@@ -83,7 +81,11 @@ def given_up(signals: SignalQueue) -> bool:
 
 
 def _started(
-    container: Container, runner: Runner, attachment: Attachment, stack: ExitStack
+    container: Container,
+    runner: Runner,
+    attachment: Attachment,
+    group: ControlGroup,
+    stack: ExitStack,
 ) -> Process:
     """The first process, over a root filesystem that stays mounted as long as `stack`."""
     paths = runner.containers.paths(container.container_id)
@@ -105,6 +107,7 @@ def _started(
         host_files=tuple(host_files),
         volume_dir=runner.containers.volume_dir,
         terminal_size=attachment.window_size or (0, 0),
+        cgroup_files=group.join_files,
     )
     process = runner.executor.start(spec, attachment.stdio(account.credentials))
     stack.callback(process.kill)
@@ -127,20 +130,18 @@ def _failures_recorded(container: Container, runner: Runner) -> Generator[None, 
 
 def _record_group(container: Container, runner: Runner, group: ControlGroup) -> None:
     """Before anything runs: whoever finds the container dead can remove it."""
-    runner.containers.write_state(
-        container.container_id, ContainerState(cgroup_dir=group.directory)
-    )
+    runner.containers.write_state(container.container_id, ContainerState(cgroup=group.texts))
 
 
 def _record_start(
-    container: Container, runner: Runner, process: Process, group: ControlGroup | None
+    container: Container, runner: Runner, process: Process, group: ControlGroup
 ) -> None:
     identity = identity_of(process.pid)
     state = ContainerState(
         pid=process.pid,
         pid_started=identity.started if identity else 0,
         boot_id=identity.boot_id if identity else boot_id(),
-        cgroup_dir=group.directory if group else "",
+        cgroup=group.texts,
         started_at=runner.now(),
     )
     runner.containers.write_state(container.container_id, state)

@@ -102,7 +102,7 @@ class ProcessSpec:
     rlimits: tuple[
         tuple[str, int, int], ...
     ] = ()  # ("nofile", soft, hard); clamped, never an error
-    cgroup: str = ""  # name below pybuild's own group; "" for none
+    cgroup_files: tuple[str, ...] = ()  # cgroup.procs of the groups to join
     joined: tuple[JoinedNamespace, ...] = ()  # at most one of a kind
 
 

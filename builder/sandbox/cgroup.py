@@ -1,137 +1,300 @@
-"""Control groups, so far for one thing: a container's processes can be held still together.
+"""Making control groups: which hierarchies this system has, where a group may lie, what it gets.
 
-A group lies below this process's own one, as `pybuild-NAME`, in the version 2 tree where there is
-one to write to, else in version 1's freezer. An ordinary user without delegation has neither, and
-then there is no group. Spec: cgroups(7).
+A group lies below this process's own one, so that whatever limits this process limits what it
+starts. Version 2 forbids processes in a group that hands controllers on; there the group goes to
+the root of all instead where we may write to that, else this process's own group is cleared by
+moving it aside, which takes a group that was delegated to it alone: `systemd-run --user --scope -p
+Delegate=yes`. An ordinary user without delegation gets no group. Spec: cgroups(7), and the
+kernel's admin-guide/cgroup-v2.rst.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from contextlib import suppress
+from collections.abc import Collection, Iterable
 
-from builder.errors import IsolationError
+from builder.errors import IsolationError, UsageError
+from builder.kernel.cgroup import PREFIX, ControlGroup
 from cache.record import record
 
-_PREFIX = "pybuild-"  # not a directory for all: it could not be removed while one is dying
-_TIMEOUT_S = 10.0
-_POLL_S = 0.002
+_ASIDE = PREFIX + "command"  # where processes go that would be in the way
+_COUNTING = frozenset({"cpuacct", "devices", "freezer"})  # version 2 has them without asking
+_VERSION_2_NAMES = {"blkio": "io"}
 
 
 @record
 class Hierarchy:
-    """A mounted tree of control groups."""
+    """A mounted tree of control groups that this process has a group in."""
 
+    controllers: str  # of version 1, as /proc/PID/cgroup names them; "" for version 2
     mount_dir: str
-    root: str  # the group that is at mount_dir
-    unified: bool  # version 2
+    own_dir: str  # of the group that this process is in
 
 
-@record
-class ControlGroup:
-    """A group of pybuild's."""
+def plan(
+    name: str,
+    controllers: Collection[str],
+    *,
+    required: Collection[str] = (),
+    parent: str = "",
+) -> ControlGroup:
+    """The group `name` as it would lie; nothing is made. False where we may make none.
 
-    directory: str
-    unified: bool
-
-    @property
-    def processes_file(self) -> str:
-        """Whoever writes "0" into it joins."""
-        return os.path.join(self.directory, "cgroup.procs")
-
-    def freeze(self) -> None:
-        """Hold all its processes still; returns when they are. IsolationError after a while."""
-        self._set(frozen=True)
-
-    def thaw(self) -> None:
-        """Let them go on."""
-        self._set(frozen=False)
-
-    def remove(self) -> None:
-        """Remove it; its processes have ended. One that is not there is no error."""
-        deadline = time.monotonic() + _TIMEOUT_S
-        while os.path.isdir(self.directory):
-            try:
-                os.rmdir(self.directory)
-            except OSError:  # EBUSY: the last process is not reaped yet
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL_S)
-
-    def _set(self, *, frozen: bool) -> None:
-        name, value = (
-            ("cgroup.freeze", str(int(frozen)))
-            if self.unified
-            else ("freezer.state", "FROZEN" if frozen else "THAWED")
-        )
-        with open(os.path.join(self.directory, name), "w", encoding="ascii") as file:
-            file.write(value)
-        deadline = time.monotonic() + _TIMEOUT_S
-        while not self._is(frozen=frozen):
-            if time.monotonic() > deadline:
-                raise IsolationError(f"the processes of {self.directory} cannot be paused")
-            time.sleep(_POLL_S)
-
-    def _is(self, *, frozen: bool) -> bool:
-        name = "cgroup.events" if self.unified else "freezer.state"
-        with open(os.path.join(self.directory, name), encoding="ascii") as file:
-            text = file.read()
-        if self.unified:
-            return f"frozen {int(frozen)}" in text.splitlines()
-        return text.strip() == ("FROZEN" if frozen else "THAWED")
+    `controllers` by their names in version 1. `parent`: a path below the roots of all hierarchies;
+    "" for where this process is. To be written down before `make`, so that whoever finds a killed
+    process's group knows it.
+    """
+    found = hierarchies(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"))
+    return planned(found, name, {*controllers, *required}, required=required, parent=parent)
 
 
-def create(name: str) -> ControlGroup | None:
-    """The group `name` below this process's own; None where this system lets us make none."""
-    memberships = _read("/proc/self/cgroup")
-    for hierarchy in usable_hierarchies(_read("/proc/self/mountinfo")):
-        own = directory_of(hierarchy, memberships)
-        if own is None:
+def planned(
+    found: Iterable[Hierarchy],
+    name: str,
+    controllers: Collection[str],
+    *,
+    required: Collection[str] = (),
+    parent: str = "",
+) -> ControlGroup:
+    """As `plan`, in these hierarchies; the best way to freeze and kill is always among them."""
+    found = tuple(found)
+    wanted = set(controllers)
+    if not any(item.controllers == "" for item in found):
+        wanted.add("freezer")
+    else:
+        wanted.discard("freezer")
+    directories: dict[str, str] = {}
+    for item in found:
+        if item.controllers and wanted.isdisjoint(item.controllers.split(",")):
             continue
-        group = ControlGroup(os.path.join(own, _PREFIX + name), hierarchy.unified)
-        with suppress(OSError):
-            os.makedirs(group.directory, exist_ok=True)  # EACCES, EROFS: another may do
-            if os.access(group.processes_file, os.W_OK):
-                return group
-    return None
+        parent_dir = _parent_dir(item, required, parent)
+        if parent_dir:
+            directories[item.controllers] = os.path.join(parent_dir, PREFIX + name)
+    return ControlGroup(directories)
 
 
-def group_of(pid: int) -> ControlGroup | None:
-    """The group of pybuild's that a process is in; None where it is in none."""
-    memberships = _read(f"/proc/{pid}/cgroup")
-    for hierarchy in usable_hierarchies(_read("/proc/self/mountinfo")):
-        directory = directory_of(hierarchy, memberships)
-        if directory and os.path.basename(directory).startswith(_PREFIX):
-            return ControlGroup(directory, hierarchy.unified)
-    return None
+def make(
+    group: ControlGroup, controllers: Collection[str], *, required: Collection[str] = ()
+) -> ControlGroup:
+    """Make a planned group; gives it with those directories that could be made.
+
+    One of that name which is still there was left by a killed process and is removed first: a group
+    that was killed kills what joins it. `required` controllers are worth moving this process aside.
+    """
+    _remove_earlier(group)
+    try:
+        return ControlGroup(
+            {
+                names: directory
+                for names, directory in group.directories.items()
+                if _made(names, directory, {*controllers, *required}, required)
+            }
+        )
+    except BaseException:
+        group.remove()
+        raise
 
 
-def usable_hierarchies(mountinfo: str) -> tuple[Hierarchy, ...]:
-    """Where groups can be frozen, the best first. Spec: proc(5), /proc/PID/mountinfo."""
-    found: list[Hierarchy] = []
+def _remove_earlier(group: ControlGroup) -> None:
+    try:
+        group.remove()
+    except OSError as error:
+        raise IsolationError(
+            f"the control group {error.filename} of an earlier start is still in use",
+            hint="its processes are in the directory's file cgroup.procs",
+        ) from error
+
+
+def missing(group: ControlGroup, controllers: Iterable[str]) -> tuple[str, ...]:
+    """Those of `controllers`, by their names in version 1, that the group has not got."""
+    own = _words(f"{group.unified}/cgroup.controllers") if group.unified else []
+    return tuple(
+        controller
+        for controller in controllers
+        if not group.directory_of(controller)
+        and _VERSION_2_NAMES.get(controller, controller) not in own
+    )
+
+
+def hierarchies(mountinfo: str, memberships: str) -> tuple[Hierarchy, ...]:
+    """What both files of /proc/PID say together, the best first: version 2, then by name.
+
+    A mount that doesn't show the process's own group is none. Spec: proc(5), cgroups(7).
+    """
+    own_paths = _own_paths(memberships)
+    found: dict[str, Hierarchy] = {}
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         fields, fstype = before.split(), after.split()
-        if fstype[:1] == ["cgroup2"]:
-            found.append(Hierarchy(_unescaped(fields[4]), _unescaped(fields[3]), unified=True))
-        elif fstype[:1] == ["cgroup"] and "freezer" in fstype[-1].split(","):
-            found.append(Hierarchy(_unescaped(fields[4]), _unescaped(fields[3]), unified=False))
-    return tuple(sorted(found, key=lambda hierarchy: not hierarchy.unified))
-
-
-def directory_of(hierarchy: Hierarchy, memberships: str) -> str | None:
-    """The directory of the group that /proc/PID/cgroup says a process is in."""
-    for line in memberships.splitlines():
-        _, controllers, path = line.split(":", 2)
-        matches = not controllers if hierarchy.unified else "freezer" in controllers.split(",")
-        if not matches:
+        if len(fields) < 5 or len(fstype) < 3:
             continue
-        relative = os.path.relpath(path, hierarchy.root)
-        if relative.startswith(".."):
+        names = _controllers_of(fstype[0], fstype[-1], own_paths)
+        if names is None or names in found:
+            continue
+        mount_dir = _unescaped(fields[4])
+        own_path = own_paths[names]
+        relative = os.path.relpath(own_path, _unescaped(fields[3]))
+        if ".." not in {relative.split("/")[0], own_path.split("/")[1]}:
+            own_dir = os.path.normpath(os.path.join(mount_dir, relative))
+            found[names] = Hierarchy(names, mount_dir, own_dir)
+    return tuple(found[names] for names in sorted(found))
+
+
+def _own_paths(memberships: str) -> dict[str, str]:
+    paths: dict[str, str] = {}
+    for line in memberships.splitlines():
+        _, separator, rest = line.partition(":")
+        names, second, path = rest.partition(":")
+        if separator and second and path.startswith("/") and not names.startswith("name="):
+            paths[names] = path
+    return paths
+
+
+def _controllers_of(fstype: str, options: str, own_paths: Iterable[str]) -> str | None:
+    """By which name /proc/PID/cgroup knows the hierarchy of a mount; None where it doesn't."""
+    match fstype:
+        case "cgroup2":
+            return "" if "" in own_paths else None
+        case "cgroup":
+            shown = set(options.split(","))
+            return next((n for n in own_paths if n and shown.issuperset(n.split(","))), None)
+        case _:
             return None
-        return os.path.normpath(os.path.join(hierarchy.mount_dir, relative))
-    return None
+
+
+def _parent_dir(item: Hierarchy, required: Collection[str], parent: str) -> str:
+    """Where the group goes in this hierarchy; "" where we may make none."""
+    if parent:
+        return _below(item.mount_dir, parent)
+    own_dir = item.own_dir
+    if os.path.basename(own_dir) == _ASIDE:
+        own_dir = os.path.dirname(own_dir)
+    places = [own_dir]
+    if not item.controllers and required:
+        # whoever has processes may hand no controllers on, but for the root of all
+        shared = set(_words(f"{own_dir}/cgroup.subtree_control"))
+        if not shared.issuperset(_in_version_2(required)) and _is_real_root(item.mount_dir):
+            places.insert(0, item.mount_dir)
+    return next((place for place in places if os.access(place, os.W_OK | os.X_OK)), "")
+
+
+def _below(mount_dir: str, parent: str) -> str:
+    parts = [part for part in parent.split("/") if part]
+    if ".." in parts or "." in parts or not parts:
+        raise UsageError(
+            f'--cgroup-parent "{parent}" is no path of a control group',
+            hint="it is a path below /sys/fs/cgroup, without . and ..: /builds",
+        )
+    place = mount_dir
+    for part in parts:
+        if not os.path.isdir(os.path.join(place, part)):
+            return os.path.join(mount_dir, *parts) if os.access(place, os.W_OK | os.X_OK) else ""
+        place = os.path.join(place, part)
+    return place if os.access(place, os.W_OK | os.X_OK) else ""
+
+
+def _is_real_root(mount_dir: str) -> bool:
+    return os.path.exists(f"{mount_dir}/cgroup.procs") and not os.path.exists(
+        f"{mount_dir}/cgroup.type"
+    )
+
+
+def _made(
+    names: str, directory: str, controllers: Collection[str], required: Collection[str]
+) -> bool:
+    parent_dir = os.path.dirname(directory)
+    try:
+        if not names:
+            _hand_on(parent_dir, controllers, required)
+        _make_directory(parent_dir, names)
+        os.mkdir(directory)
+    except OSError:  # EACCES, EROFS; who asked for a limit is told then what is missing
+        return False
+    if "cpuset" in names.split(","):
+        _fill_cpuset(directory)
+    return os.access(f"{directory}/cgroup.procs", os.W_OK)
+
+
+def _make_directory(directory: str, names: str) -> None:
+    """Make a parent that the user named; it stays, as it may have been given limits."""
+    missing_dirs: list[str] = []
+    while not os.path.isdir(directory):
+        missing_dirs.append(directory)
+        directory = os.path.dirname(directory)
+    for place in reversed(missing_dirs):
+        os.mkdir(place)
+        if "cpuset" in names.split(","):
+            _fill_cpuset(place)
+
+
+def _fill_cpuset(directory: str) -> None:
+    """Give it its parent's processors: version 1 lets nobody join a group without any."""
+    for file in ("cpuset.cpus", "cpuset.mems"):
+        if not _read(f"{directory}/{file}").strip():
+            text = _read(f"{os.path.dirname(directory)}/{file}").strip()
+            _write(f"{directory}/{file}", text)
+
+
+def _hand_on(parent_dir: str, controllers: Collection[str], required: Collection[str]) -> None:
+    """Have version 2's groups give controllers to those below, from the lowest that has them."""
+    needed, wanted = _in_version_2(required), _in_version_2(controllers)
+    places = [parent_dir]
+    while not needed.issubset(_words(f"{places[-1]}/cgroup.controllers")):
+        above = os.path.dirname(places[-1])
+        if not os.path.exists(f"{above}/cgroup.procs"):
+            break
+        places.append(above)
+    for place in reversed(places):
+        if not os.path.isdir(place):
+            os.mkdir(place)
+        offered = set(_words(f"{place}/cgroup.controllers"))
+        shared = set(_words(f"{place}/cgroup.subtree_control"))
+        for controller in sorted(offered & wanted - shared):
+            _enable(place, controller, may_move=controller in needed)
+
+
+def _enable(directory: str, controller: str, *, may_move: bool) -> None:
+    path = f"{directory}/cgroup.subtree_control"
+    try:
+        _write(path, f"+{controller}")
+    except OSError:
+        if not (may_move and _moved_aside(directory)):
+            return
+        try:
+            _write(path, f"+{controller}")
+        except OSError:
+            return
+
+
+def _moved_aside(directory: str) -> bool:
+    """Clear a group of processes, where it has only this one and those that this one began."""
+    pids = tuple(map(int, _words(f"{directory}/cgroup.procs")))
+    if not pids or not all(map(_is_own, pids)):
+        return False
+    aside = os.path.join(directory, _ASIDE)
+    try:
+        os.makedirs(aside, exist_ok=True)
+        for pid in pids:
+            _write(f"{aside}/cgroup.procs", str(pid))
+    except OSError:
+        return False
+    return True
+
+
+def _is_own(pid: int) -> bool:
+    own = os.getpid()
+    while pid > 1 and pid != own:
+        stat = _read(f"/proc/{pid}/stat")
+        pid = int(stat.rpartition(")")[2].split()[1]) if stat else 0
+    return pid == own
+
+
+def _in_version_2(controllers: Iterable[str]) -> set[str]:
+    return {_VERSION_2_NAMES.get(name, name) for name in controllers} - _COUNTING
+
+
+def _words(path: str) -> list[str]:
+    return _read(path).split()
 
 
 def _unescaped(field: str) -> str:
@@ -144,3 +307,8 @@ def _read(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)

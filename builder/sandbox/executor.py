@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 
 from builder.errors import IsolationError
-from builder.sandbox import cgroup, joined, requests, seccomp
+from builder.sandbox import joined, requests, seccomp
 from builder.sandbox.accounts import home_of
 from builder.sandbox.api import Hooks, ProcessSpec, Stdio
 from builder.sandbox.launch import launch
@@ -57,7 +57,7 @@ class NamespaceExecutor:
                 descriptors,
                 env=self._env_with_home(spec),
                 seccomp_fd=self._open_filter(spec, stack),
-                cgroup_fds=self._open_group(spec, stack),
+                cgroup_fds=_opened_all(spec.cgroup_files, stack),
                 rootless=self._rootless,
                 joined_fds=joined.opened(spec.joined, stack),
                 hooks=hooks,
@@ -97,11 +97,9 @@ class NamespaceExecutor:
         path = seccomp.filter_path(self._state.seccomp_dir, spec.capabilities)
         return _opened(path, os.O_RDONLY, stack)
 
-    def _open_group(self, spec: ProcessSpec, stack: ExitStack) -> tuple[int, ...]:
-        group = cgroup.create(spec.cgroup) if spec.cgroup else None
-        if group is None:
-            return ()
-        return (_opened(group.processes_file, os.O_WRONLY, stack),)
+
+def _opened_all(paths: tuple[str, ...], stack: ExitStack) -> tuple[int, ...]:
+    return tuple(_opened(path, os.O_WRONLY, stack) for path in paths)
 
 
 def _opened(path: str, flags: int, stack: ExitStack) -> int:

@@ -46,7 +46,7 @@ def spec_of(rootfs_dir, request):
         uid, gid, groups = fields["credentials"]
         fields["credentials"] = Credentials(uid, gid, tuple(groups))
     fields["mounts"] = tuple(ENTRIES[kind](**entry) for kind, entry in fields.get("mounts", ()))
-    for name in ("capabilities", "rlimits"):
+    for name in ("capabilities", "rlimits", "cgroup_files"):
         if name in fields:
             fields[name] = tuple(tuple(x) if isinstance(x, list) else x for x in fields[name])
     if "joined" in fields:
@@ -165,20 +165,19 @@ class Driver:
         status = self.held[pid].wait(timeout_s)
         return status and {"code": status.code, "signal": status.signal}
 
-    def freeze(self, pid):
-        group = cgroup.group_of(pid)
-        if group is None:
-            return False
-        group.freeze()
-        return True
+    def make_group(self, name):
+        """The files to join it by; none where this user may make none."""
+        self.group = cgroup.make(cgroup.plan(name, ()), ())
+        return self.group.join_files
 
-    def thaw(self, pid):
-        cgroup.group_of(pid).thaw()
+    def freeze(self):
+        self.group.freeze()
 
-    def remove_group(self, name):
-        group = cgroup.create(name)
-        if group:
-            group.remove()
+    def thaw(self):
+        self.group.thaw()
+
+    def remove_group(self):
+        self.group.remove()
 
     def facts(self):
         """What is true of the driver itself."""

@@ -62,7 +62,7 @@ def test_a_container_of_defaults_comes_back_from_its_record():
 
 def test_a_state_comes_back():
     state = ContainerState(
-        12, 345, "boot", "/sys/fs/cgroup/x", 1.5, 2.25, 137, "it broke", True, True, 3, True
+        12, 345, "boot", (":/sys/fs/cgroup/x",), 1.5, 2.25, 137, "it broke", True, True, 3, True
     )
     assert decode_state(encode_state(state)) == state
     assert decode_state(encode_state(ContainerState())) == ContainerState()
