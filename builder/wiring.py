@@ -6,6 +6,7 @@ Imports stand inside the functions where they would slow commands that don't use
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -121,6 +122,7 @@ class _Sandbox:
         self._rootless = rootless
         self._server: ServerProcess | None = None
         self._executor: Executor | None = None
+        self._guard = threading.Lock()
 
     def start_server(self) -> None:
         """Without the executor, whose import takes longer than this."""
@@ -132,10 +134,13 @@ class _Sandbox:
     def executor(self, state: StateDir) -> Executor:
         from builder.sandbox.executor import NamespaceExecutor
 
-        if self._executor is None:
-            self._executor = NamespaceExecutor(state, rootless=self._rootless, server=self._server)
-            self._stack.callback(self._executor.close)
-        return self._executor
+        with self._guard:  # steps ask for it from threads of their own
+            if self._executor is None:
+                self._executor = NamespaceExecutor(
+                    state, rootless=self._rootless, server=self._server
+                )
+                self._stack.callback(self._executor.close)
+            return self._executor
 
 
 class _Network:
@@ -208,9 +213,11 @@ def _mounted_view(engine: Engine) -> Callable[[ChainId], AbstractContextManager[
     @contextmanager
     def view(chain: ChainId) -> Generator[str]:
         at = engine.state.scratch("view")
-        with mounted(engine.snapshots.view(chain), at, volatile=False):
-            yield at
-        os.rmdir(at)
+        try:
+            with mounted(engine.snapshots.view(chain), at, volatile=False):
+                yield at
+        finally:
+            os.rmdir(at)
 
     return view
 

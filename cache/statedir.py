@@ -21,7 +21,6 @@ Whatever stands in tmp/ without a locked owner belongs to a dead process and is 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
@@ -31,6 +30,7 @@ from hashlib import sha256
 
 from cache.digest import Digest, hex_of
 from cache.errors import StoreError
+from cache.filelock import GivenUp, names, try_lock, wait_for_lock
 
 FORMAT_VERSION = 1
 
@@ -165,7 +165,7 @@ class StateDir:
         except FileNotFoundError:
             return False
         try:
-            return not _try_lock(lock_fd)
+            return not try_lock(lock_fd)
         finally:
             os.close(lock_fd)
 
@@ -182,31 +182,31 @@ class StateDir:
                 os.mkdir(owner_dir, 0o700)
                 lock_path = os.path.join(owner_dir, "lock")
                 lock_fd = os.open(lock_path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-                fcntl.flock(lock_fd, fcntl.LOCK_EX)  # waits for a sweeper, who holds it to the end
-                if _names(lock_path, lock_fd):
+                wait_for_lock(lock_fd)  # waits for a sweeper, who holds it to the end
+                if names(lock_path, lock_fd):
                     return owner_dir, lock_fd
                 os.close(lock_fd)
 
     @contextmanager
-    def lock(self, name: str) -> Generator[None, None, None]:
+    def lock(self, name: str, *, given_up: GivenUp | None = None) -> Generator[None, None, None]:
         """Hold the store-wide lock `name`; waits for another process or thread that has it.
 
-        Ends with the process, however it ends.
+        Ends with the process, however it ends. WaitGivenUpError as soon as `given_up` says so.
         """
         path = os.path.join(self.root_dir, "locks", sha256(name.encode()).hexdigest())
-        lock_fd = self._acquire(path)
+        lock_fd = self._acquire(path, given_up)
         try:
             yield
         finally:
             os.unlink(path)  # under the lock: whoever waits finds another inode and tries again
             os.close(lock_fd)
 
-    def _acquire(self, path: str) -> int:
+    def _acquire(self, path: str, given_up: GivenUp | None) -> int:
         while True:
             lock_fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(lock_fd, fcntl.LOCK_EX)
-                if _names(path, lock_fd):
+                wait_for_lock(lock_fd, given_up=given_up)
+                if names(path, lock_fd):
                     return lock_fd
             except BaseException:
                 os.close(lock_fd)
@@ -228,26 +228,7 @@ class StateDir:
             owner_dir = os.path.join(tmp_dir, name)
             if owner_dir != self._owner_dir:
                 swept |= _sweep(owner_dir)
-        self._sweep_locks()
         return swept
-
-    def _sweep_locks(self) -> None:
-        """Remove the lock files of processes that were killed: those that nobody holds."""
-        locks_dir = os.path.join(self.root_dir, "locks")
-        for name in os.listdir(locks_dir):
-            path = os.path.join(locks_dir, name)
-            try:
-                lock_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            try:
-                fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _names(path, lock_fd):
-                    os.unlink(path)
-            except BlockingIOError:
-                continue
-            finally:
-                os.close(lock_fd)
 
     def close(self) -> None:
         """Remove this process's scratch directories and give up its place in tmp/. Idempotent."""
@@ -271,7 +252,7 @@ def _sweep(owner_dir: str) -> bool:
                 return True
         return False
     try:
-        if not _try_lock(lock_fd):
+        if not try_lock(lock_fd):
             return False
         with suppress(PermissionError):  # of subordinate ids: left to a command that acts as them
             remove_tree(owner_dir)
@@ -286,26 +267,10 @@ def _sweep_lock(path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        if _try_lock(lock_fd) and _names(path, lock_fd):
+        if try_lock(lock_fd) and names(path, lock_fd):
             os.unlink(path)  # under the lock, as whoever gives it up does
     finally:
         os.close(lock_fd)
-
-
-def _try_lock(lock_fd: int) -> bool:
-    try:
-        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _names(path: str, fd: int) -> bool:
-    """Whether `path` is still the open file: it may have been removed while one waited."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(fd))
-    except FileNotFoundError:
-        return False
 
 
 def write_atomically(path: str, content: bytes, *, mode: int = 0o600, durable: bool = True) -> None:

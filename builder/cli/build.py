@@ -15,6 +15,7 @@ from builder.cli.build_docker import BuildCommand, with_harmless_options
 from builder.cli.command import files
 from builder.cli.registry_options import RegistryOptions, access_of, with_registry_options
 from builder.cli.render.choose import renderer_for
+from builder.cli.result_file import forget, write_result
 from builder.commands.build import BuildRequest, BuiltImage, OutputSpec, build
 from builder.errors import UsageError
 from builder.frontend.plan import FrontendOptions
@@ -202,6 +203,8 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
         ssh=options.ssh_of(arguments["ssh"], os.environ),
         pull=arguments["pull"],
     )
+    for path in filter(None, (arguments["iidfile"], arguments["metadata_file"])):
+        forget(path)
     access = access_of(arguments)
     renderer = renderer_for(progress, sys.stderr)
     settings = settings_from(os.environ, euid=os.geteuid())
@@ -272,8 +275,7 @@ def _tell(
 ) -> None:
     image_id = built.image.image_id
     if arguments["iidfile"]:
-        with open(arguments["iidfile"], "w", encoding="ascii") as file:
-            file.write(image_id)
+        write_result(arguments["iidfile"], image_id.encode())
     if arguments["metadata_file"]:
         _write_metadata(arguments["metadata_file"], arguments["tags"], built)
     if any(output.dest == "-" for output in outputs):
@@ -299,6 +301,4 @@ def _write_metadata(path: str, tags: tuple[str, ...], built: BuiltImage) -> None
         metadata["containerimage.digest"] = digest
     if tags:
         metadata["image.name"] = ",".join(tags)
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(metadata, file, indent=2)
-        file.write("\n")
+    write_result(path, f"{json.dumps(metadata, indent=2)}\n".encode())

@@ -19,6 +19,8 @@ from builder.errors import (
 from builder.location import Span
 from cache.errors import PybuildError
 
+_OUTPUTS = (1, 2)
+
 CONTEXT_LINES = 2
 """Lines shown before and after the ones that an error is about."""
 
@@ -34,8 +36,8 @@ def report(error: BaseException) -> int:
     """Print `error` and give the process's exit status."""
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else EXIT_FAILED
-    if isinstance(error, BrokenPipeError):
-        _silence_stdout()
+    if isinstance(error, BrokenPipeError) and _reader_has_gone():
+        _silence_output()
         return EXIT_FAILED
     told = _told(error)
     if told is None:
@@ -119,6 +121,18 @@ def _report_bug(error: BaseException) -> int:
     return EXIT_BUG
 
 
-def _silence_stdout() -> None:
-    """Whoever read our output has gone: let the interpreter's last flush not fail again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _reader_has_gone() -> bool:
+    """Whether nobody reads our output any more: then there is nobody to tell that either."""
+    import select
+
+    poller = select.poll()
+    for fd in _OUTPUTS:
+        poller.register(fd, 0)
+    return any(events & select.POLLERR for _, events in poller.poll(0))
+
+
+def _silence_output() -> None:
+    """Let the interpreter's last flush not fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for fd in _OUTPUTS:
+        os.dup2(null, fd)

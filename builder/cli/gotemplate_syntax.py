@@ -360,9 +360,16 @@ def _constant(token: _Token) -> str | int | float:
         case "string":
             return unescaped(token.text[1:-1])
         case "char":
-            return ord(unescaped(token.text[1:-1]))
+            return _character_constant(token.text)
         case _:
             return _number(token.text)
+
+
+def _character_constant(text: str) -> int:
+    character = unescaped(text[1:-1])
+    if len(character) != 1:
+        raise TemplateError(f"the template has {text}, which is not one character")
+    return ord(character)
 
 
 def _number(text: str) -> int | float:

@@ -27,6 +27,9 @@ from cache.record import field, record
 COMPRESSED_OUTPUTS = frozenset({"oci", "oci-dir", "registry"})
 """Outputs whose layers are compressed by default."""
 
+STORED_OUTPUTS = frozenset({"image", "registry"})
+"""Outputs that have a name instead of a file."""
+
 
 @record
 class OutputSpec:
@@ -66,7 +69,8 @@ class BuiltImage:
 
 def build(engine: Engine, request: BuildRequest) -> BuiltImage:
     """Turn Dockerfile text into a stored image, tag it and export it."""
-    tags = _tags(request)  # wrong ones fail early
+    check_outputs(request.outputs)  # before anything is built
+    tags = _tags(request)
     with engine.leases.hold() as lease:
         resolver = resolver_of(engine, lease, always=request.pull)
         planned = plan(request.dockerfile, request.options, resolver)
@@ -78,13 +82,29 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
                 worker=worker,
                 index=engine.index,
                 emit=engine.emit,
-                lock=engine.state.lock,
+                lock=lambda name: engine.state.lock(name, given_up=worker.is_cancelled),
                 now=engine.now,
             )
             solved = solve(planned.graph, solving)
             image = store(engine, planned, solved, tags)
         exported = tuple(_export(engine, image, output, tags) for output in request.outputs)
     return BuiltImage(image, exported, planned.warnings)
+
+
+def check_outputs(outputs: tuple[OutputSpec, ...]) -> None:
+    """UsageError for what can be seen to be wrong without an image."""
+    for output in outputs:
+        for name in output.names:
+            new_name(name)
+        if not output.dest and output.kind not in STORED_OUTPUTS:
+            raise UsageError(
+                f"--output type={output.kind} needs dest=",
+                hint=f"for example --output type={output.kind},dest=out",
+            )
+    if sum(output.dest == "-" for output in outputs) > 1:
+        raise UsageError(
+            "two outputs cannot both go to stdout", hint="give one of them a file: dest=FILE"
+        )
 
 
 def resolver_of(engine: Engine, lease: Lease, *, always: bool = False) -> StoreResolver:
@@ -174,11 +194,6 @@ def _export(
     if output.kind == "image":
         return Exported(dest="")
     names = tuple(map(new_name, output.names)) or tags
-    if not output.dest and output.kind != "registry":
-        raise UsageError(
-            f"--output type={output.kind} needs dest=",
-            hint=f"for example --output type={output.kind},dest=out",
-        )
     return engine.exporter(output.kind).export(
         ExportRequest(
             image=image,

@@ -76,10 +76,6 @@ class Schedule:
         self._results[vertex_id] = result
         self._release(vertex_id)
 
-    def abandon(self) -> None:
-        """A started step ended without a result."""
-        self._running -= 1
-
     def must_run(self, vertex_id: VertexId) -> bool:
         """Whether the target needs this step to be done."""
         return vertex_id in self._missing

@@ -5,13 +5,11 @@ All decisions are taken in the calling thread, with `Schedule`; a thread a step 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from queue import SimpleQueue
 
-from builder.events import Emit, StepCached, StepFailed, StepFinished, StepStarted
+from builder.events import Emit, StepCached, StepFinished, StepStarted
 from builder.graph.model import (
     ContextOp,
     CopyOp,
@@ -28,6 +26,7 @@ from builder.graph.order import topological
 from builder.solver.api import Result, Worker
 from builder.solver.keys import KeyedBy, content_key, definition_key
 from builder.solver.schedule import Schedule
+from builder.solver.threads import StepThreads
 from cache.index.api import CacheIndex, CacheRecord
 from cache.record import record
 
@@ -47,13 +46,6 @@ class Solving:
     emit: Emit
     lock: Lock
     now: Callable[[], float]  # seconds since the epoch
-
-
-@record
-class _Outcome:
-    vertex: Vertex
-    result: Result | None
-    error: BaseException | None
 
 
 def solve(graph: Graph, solving: Solving) -> Result:
@@ -87,37 +79,23 @@ def _fetch_sources(vertices: Iterable[Vertex], solving: Solving) -> dict[VertexI
             case ExecOp() | CopyOp() | WorkdirOp():
                 pass
     if remote:
-        results.update(_in_threads(remote, solving, lambda vertex: solving.worker.run(vertex, ())))
+        results.update(_fetched(remote, solving))
     return results
 
 
-def _in_threads(
-    vertices: list[Vertex], solving: Solving, work: Callable[[Vertex], Result]
-) -> dict[VertexId, Result]:
-    outcomes: SimpleQueue[_Outcome] = SimpleQueue()
-    for vertex in vertices:
-        _start_thread(vertex, solving.emit, work, outcomes)
-    finished = _collect(len(vertices), outcomes, solving.worker)
-    return {outcome.vertex.id: outcome.result for outcome in finished if outcome.result}
-
-
-def _collect(count: int, outcomes: SimpleQueue[_Outcome], worker: Worker) -> list[_Outcome]:
-    """All outcomes; where one failed, or on an interrupt, the rest is cancelled and awaited."""
-    finished: list[_Outcome] = []
-    failure: BaseException | None = None
-    while len(finished) < count:
-        try:
-            finished.append(outcomes.get())
-        except KeyboardInterrupt as interrupt:
-            failure = failure or interrupt
-            worker.cancel()
-            continue
-        if finished[-1].error and not failure:
-            failure = finished[-1].error
-            worker.cancel()
-    if failure:
-        raise failure
-    return finished
+def _fetched(vertices: list[Vertex], solving: Solving) -> dict[VertexId, Result]:
+    """All at once; the first error when the others have ended."""
+    results: dict[VertexId, Result] = {}
+    threads = StepThreads(solving.emit)
+    try:
+        for vertex in vertices:
+            threads.start(vertex, lambda vertex: _run(vertex, (), solving))
+        while len(results) < len(vertices):
+            vertex, results[vertex.id] = threads.take()
+    except BaseException:
+        threads.end(solving.worker.cancel)
+        raise
+    return results
 
 
 def _definition_keys(
@@ -126,7 +104,7 @@ def _definition_keys(
     keys: dict[VertexId, KeyedBy] = {}
     for vertex in order:
         files = None
-        if len(vertex.inputs) > 1:
+        if _takes_files(vertex):
             files = worker.file_digest(vertex, tuple(sources.get(i) for i in vertex.inputs))
         keys[vertex.id] = definition_key(vertex, [keys[i].key for i in vertex.inputs], files)
     return keys
@@ -138,7 +116,7 @@ def _look_up(
     keys: Mapping[VertexId, KeyedBy],
     solving: Solving,
 ) -> dict[VertexId, Result]:
-    wanted = {vertex.id: keys[vertex.id].key for vertex in order if _is_cacheable(vertex)}
+    wanted = {vertex.id: keys[vertex.id].key for vertex in _known_by_definition(order)}
     records = solving.index.lookup_many(list(wanted.values()))
     hits: dict[VertexId, Result] = {}
     for vertex_id, key in wanted.items():
@@ -163,8 +141,27 @@ def _only_present(
     return {vertex_id: result for vertex_id, result in hits.items() if worker.has(result)}
 
 
-def _is_cacheable(vertex: Vertex) -> bool:
-    return not vertex.no_cache and isinstance(vertex.operation, ExecOp | CopyOp | WorkdirOp)
+def _known_by_definition(order: Iterable[Vertex]) -> Iterable[Vertex]:
+    """The steps that need not run if they ran before.
+
+    Not those below a step that is to run in any case: what they get from it is not known yet.
+    """
+    run_anew: set[VertexId] = set()
+    for vertex in order:
+        if vertex.no_cache or not run_anew.isdisjoint(vertex.inputs):
+            run_anew.add(vertex.id)
+        elif isinstance(vertex.operation, ExecOp | CopyOp | WorkdirOp):
+            yield vertex
+
+
+def _takes_files(vertex: Vertex) -> bool:
+    """Whether files of its inputs are part of what it depends on.
+
+    A linked COPY depends on its base too, where that says which ids the names in --chown have.
+    """
+    operation = vertex.operation
+    named = isinstance(operation, CopyOp) and operation.link and bool(operation.chown)
+    return len(vertex.inputs) > 1 or named
 
 
 def _emit_cached(
@@ -181,53 +178,25 @@ def _emit_cached(
 
 
 def _run_all(schedule: Schedule, keys: Mapping[VertexId, KeyedBy], solving: Solving) -> None:
-    outcomes: SimpleQueue[_Outcome] = SimpleQueue()
-    failure: BaseException | None = None
-    while not (schedule.done and not schedule.running):
-        while not failure and schedule.running < MAX_PARALLEL:
-            vertex = schedule.start()
-            if vertex is None:
-                break
-            inputs = schedule.inputs_of(vertex)
-            step = _Step(keys[vertex.id], inputs, solving)
-            _start_thread(vertex, solving.emit, step.solve, outcomes)
-        if failure and not schedule.running:
-            raise failure
-        try:
-            outcome = outcomes.get()
-        except KeyboardInterrupt as interrupt:
-            failure = failure or interrupt
-            solving.worker.cancel()
-            continue
-        if outcome.result is not None:
-            schedule.finish(outcome.vertex.id, outcome.result)
-            continue
-        schedule.abandon()
-        if not failure:
-            failure = outcome.error
-            solving.worker.cancel()
-    if failure:
-        raise failure
+    threads = StepThreads(solving.emit)
+    try:
+        while not (schedule.done and not schedule.running):
+            while schedule.running < MAX_PARALLEL and (vertex := schedule.start()) is not None:
+                step = _Step(keys[vertex.id], schedule.inputs_of(vertex), solving)
+                threads.start(vertex, step.solve)
+            vertex, result = threads.take()
+            schedule.finish(vertex.id, result)
+    except BaseException:
+        threads.end(solving.worker.cancel)
+        raise
 
 
-def _start_thread(
-    vertex: Vertex,
-    emit: Emit,
-    work: Callable[[Vertex], Result],
-    outcomes: SimpleQueue[_Outcome],
-) -> None:
-    def body() -> None:
-        started = time.monotonic()
-        try:
-            outcomes.put(_Outcome(vertex, work(vertex), None))
-        except BaseException as error:  # noqa: BLE001 - raised again by the solving thread
-            message = str(error) or type(error).__name__
-            emit(StepFailed(vertex.id, time.monotonic() - started, message))
-            outcomes.put(_Outcome(vertex, None, error))
-
-    if isinstance(vertex.operation, HttpOp | GitOp):
-        emit(StepStarted(vertex.id, vertex.name))
-    threading.Thread(target=body, name=vertex.name, daemon=True).start()
+def _run(vertex: Vertex, inputs: tuple[Result, ...], solving: Solving) -> Result:
+    started = time.monotonic()
+    solving.emit(StepStarted(vertex.id, vertex.name))
+    result = solving.worker.run(vertex, inputs)
+    solving.emit(StepFinished(vertex.id, time.monotonic() - started))
+    return result
 
 
 @record
@@ -241,13 +210,13 @@ class _Step:
     def solve(self, vertex: Vertex) -> Result:
         """From the cache by content key, else by doing it; in the cache afterwards."""
         files = None
-        if len(vertex.inputs) > 1:
+        if _takes_files(vertex):
             files = self.solving.worker.file_digest(vertex, self.inputs)
         by_content = content_key(vertex, self.inputs, files)
         with self.solving.lock(f"step {by_content.key}"):
             result = None if vertex.no_cache else self._known(vertex, by_content)
             if result is None:
-                result = self._run(vertex)
+                result = _run(vertex, self.inputs, self.solving)
             else:
                 self.solving.emit(StepCached(vertex.id, vertex.name))
             self._record(result, by_content)
@@ -261,13 +230,6 @@ class _Step:
         if isinstance(vertex.operation, CopyOp) and vertex.operation.link:
             return self.solving.worker.restack(self.inputs[0], record.diff_ids[-1])
         return result if self.solving.worker.has(result) else None
-
-    def _run(self, vertex: Vertex) -> Result:
-        started = time.monotonic()
-        self.solving.emit(StepStarted(vertex.id, vertex.name))
-        result = self.solving.worker.run(vertex, self.inputs)
-        self.solving.emit(StepFinished(vertex.id, time.monotonic() - started))
-        return result
 
     def _record(self, result: Result, by_content: KeyedBy) -> None:
         created = int(self.solving.now())

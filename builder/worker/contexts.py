@@ -70,6 +70,11 @@ def open_contexts(
         trees = {MAIN_CONTEXT: main}
         images: dict[str, str] = {}
         for name, place in named.items():
+            if name == MAIN_CONTEXT:
+                raise UsageError(
+                    f'--build-context {name}: "{name}" is the build\'s own context',
+                    hint="give it another name, and COPY --from that name",
+                )
             if place.startswith(IMAGE_SCHEMES):
                 images[name] = place
             else:
@@ -130,7 +135,7 @@ def _dockerfile(
         text = sys.stdin.buffer.read(MAX_DOCKERFILE_BYTES + 1)
         return _decoded("-", text), _ignore_at(root_dir, ".dockerignore", own=own)
     common = _ignore_at(root_dir, ".dockerignore", own=own)
-    if file is not None and os.path.exists(file):
+    if file is not None and own and os.path.exists(file):
         root_dir, file, own = os.path.dirname(file), os.path.basename(file), True
     path = file or _default_name(root_dir)
     source = _decoded(os.path.basename(path), _read(root_dir, path, own=own))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import itertools
 import os
 import secrets as randomness
 import shutil
-import socket
 import stat
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Self
@@ -31,7 +27,9 @@ from builder.kernel.mount import MNT_DETACH, MS_NODEV, MS_NOEXEC, MS_NOSUID, mou
 from builder.kernel.paths import open_in_root
 from builder.location import Span
 from builder.sandbox.api import BindEntry, MountEntry, OverlayEntry, TmpfsEntry
+from builder.worker.cache_mounts import CacheDirectories
 from builder.worker.source_tree import SourceTree
+from cache.filelock import GivenUp
 from cache.statedir import StateDir
 
 SSH_SOCKET_VARIABLE = "SSH_AUTH_SOCK"
@@ -54,6 +52,7 @@ class MountMaker:
         agents: Mapping[str, str],
         copy_out: CopyOut,
         span: Span | None,
+        given_up: GivenUp = lambda: False,
     ) -> None:
         self._state = state
         self._trees = trees
@@ -62,6 +61,7 @@ class MountMaker:
         self._copy_out = copy_out
         self._span = span
         self._stack = ExitStack()
+        self._caches = CacheDirectories(state, self._stack, self._fill, given_up)
         self._memory_dir = ""
         self.entries: list[MountEntry] = []
         self.env: dict[str, str] = {}
@@ -74,17 +74,24 @@ class MountMaker:
 
     def make(self, operation: ExecOp) -> None:
         """All that the operation asks for; StepFailedError where something is missing."""
-        for one in operation.mounts:
-            self._make(one)
-        for file in operation.inline_files:
-            self._inline(file)
+        try:
+            self._caches.hold(one for one in operation.mounts if isinstance(one, CacheMount))
+            for one in operation.mounts:
+                self._make(one)
+            for file in operation.inline_files:
+                self._inline(file)
+        except OSError as error:
+            raise StepFailedError(
+                f"a mount cannot be made: {error.strerror}", span=self._span
+            ) from error
 
     def _make(self, one: ExecMount) -> None:
         match one:
             case BindMount():
                 self._bind(one)
             case CacheMount():
-                self._cache(one)
+                directory = self._caches.directory(one)
+                self.entries.append(BindEntry(directory, one.target, readonly=one.readonly))
             case TmpfsMount(target=target, size_bytes=size_bytes):
                 self.entries.append(TmpfsEntry(target, size_bytes))
             case SecretMount():
@@ -127,6 +134,12 @@ class MountMaker:
             _copy_metadata(source, upper)
             self.entries.append(OverlayEntry(os.path.realpath(source), upper, work, one.target))
         else:
+            if not stat.S_ISREG(os.fstat(source_fd).st_mode):
+                raise StepFailedError(
+                    f'"{one.source}" is no file or directory: it cannot be mounted writable',
+                    span=self._span,
+                    hint="leave rw out",
+                )
             own = os.path.join(self._scratch("bind"), "file")
             shutil.copyfile(source, own)
             _copy_metadata(source, own)
@@ -138,56 +151,30 @@ class MountMaker:
     def _copied_out(self, tree: SourceTree, source: str) -> str:
         """A context's files as a build sees them: root's, without what is ignored."""
         directory = self._scratch("context")
-        operation = CopyOp(
-            sources=(CopySource(1, source, honours_ignorefile=True),), inline_files=(), dest="/"
-        )
-        self._copy_out(operation, tree, directory, self._span)
+        self._copy_out(_taken(source), tree, directory, self._span)
         return directory
 
-    def _cache(self, one: CacheMount) -> None:
-        directory = self._state.cache_mount(one.cache_id)
-        if one.sharing == "private":
-            directory = self._private(directory)
-        else:
-            self._hold(directory, exclusive=one.sharing == "locked")
-        if not os.path.isdir(directory):
-            self._fill(one, directory)
-        self.entries.append(BindEntry(directory, one.target, readonly=one.readonly))
-
-    def _hold(self, directory: str, *, exclusive: bool, wait: bool = True) -> None:
-        """Lock a cache directory for this RUN; BlockingIOError where others have it."""
-        lock_fd = os.open(f"{directory}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        self._stack.callback(os.close, lock_fd)
-        how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-        fcntl.flock(lock_fd, how if wait else how | fcntl.LOCK_NB)
-
-    def _private(self, directory: str) -> str:
-        """The first of a row of directories that nobody has; now it is this RUN's."""
-        for number in itertools.count():
-            candidate = directory if not number else f"{directory}-{number}"
-            try:
-                self._hold(candidate, exclusive=True, wait=False)
-            except BlockingIOError:
-                continue
-            return candidate
-        raise AssertionError
-
     def _fill(self, one: CacheMount, directory: str) -> None:
-        """Make the cache directory, from its source where it has one; whole or not at all."""
-        aside = f"{directory}.{randomness.token_hex(6)}"
-        os.mkdir(aside, 0o700)
+        """What a cache directory begins with: its source, where it has one."""
         if one.input_index is not None:
             tree = self._trees[one.input_index]
-            source_fd = self._open(tree.root_dir, one.source)
-            shutil.copytree(
-                f"/proc/self/fd/{source_fd}/.", aside, symlinks=True, dirs_exist_ok=True
-            )
-        os.chown(aside, one.uid, one.gid)
-        os.chmod(aside, one.mode)
+            if not self._is_directory(tree, one.source):
+                raise StepFailedError(
+                    f'cache mount source "{one.source}" is not a directory', span=self._span
+                )
+            self._copy_out(_taken(one.source), tree, directory, self._span)
+        self._give(directory, one.uid, one.gid)
+        os.chmod(directory, one.mode)
+
+    def _give(self, path: str, uid: int, gid: int) -> None:
         try:
-            os.rename(aside, directory)
-        except OSError:  # another build was first
-            shutil.rmtree(aside)
+            os.chown(path, uid, gid)
+        except OSError as error:
+            raise StepFailedError(
+                f"a mount cannot belong to {uid}:{gid}: {error.strerror}",
+                span=self._span,
+                hint="without root, only ids that /etc/subuid and /etc/subgid give can be used",
+            ) from error
 
     def _memory(self) -> str:
         """A directory in memory: secrets never touch the disk."""
@@ -211,10 +198,16 @@ class MountMaker:
                 )
             return
         if one.env_name:
+            if b"\0" in value:
+                raise StepFailedError(
+                    f"secret {one.secret_id}: a variable cannot hold its NUL byte",
+                    span=self._span,
+                    hint="mount it as a file: leave env= out",
+                )
             self.env[one.env_name] = os.fsdecode(value)
         if one.target:
             path = self._file(self._memory(), value, one.mode)
-            os.chown(path, one.uid, one.gid)
+            self._give(path, one.uid, one.gid)
             self.entries.append(BindEntry(path, one.target, readonly=True))
 
     def _file(self, directory: str, content: bytes, mode: int) -> str:
@@ -240,50 +233,23 @@ class MountMaker:
                 )
             return
         path = os.path.join(self._memory(), randomness.token_hex(8))
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._stack.callback(listener.close)
-        listener.bind(path)
+        from builder.worker.agent_proxy import AgentProxy  # noqa: PLC0415 - sockets: few need them
+
+        self._stack.callback(AgentProxy(path, agent).close)
         os.chmod(path, one.mode)
-        os.chown(path, one.uid, one.gid)
-        listener.listen(8)
-        threading.Thread(target=_serve_agent, args=(listener, agent), daemon=True).start()
+        self._give(path, one.uid, one.gid)
         self.entries.append(BindEntry(path, one.target))
         self.env.setdefault(SSH_SOCKET_VARIABLE, one.target)
+
+
+def _taken(source: str) -> CopyOp:
+    """The COPY that takes what a mount shows of a directory."""
+    return CopyOp(
+        sources=(CopySource(1, source, honours_ignorefile=True),), inline_files=(), dest="/"
+    )
 
 
 def _copy_metadata(source: str, target: str) -> None:
     status = os.stat(source)
     os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, stat.S_IMODE(status.st_mode))
-
-
-def _serve_agent(listener: socket.socket, agent_path: str) -> None:
-    """Pass each connection on to the agent, until the listener is closed."""
-    while True:
-        try:
-            client, _ = listener.accept()
-        except OSError:
-            return
-        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            agent.connect(agent_path)
-        except OSError:
-            client.close()
-            agent.close()
-            continue
-        for source, target in ((client, agent), (agent, client)):
-            threading.Thread(target=_pump, args=(source, target), daemon=True).start()
-
-
-def _pump(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(65536):
-            target.sendall(data)
-    except OSError:
-        pass
-    finally:
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                end.close()

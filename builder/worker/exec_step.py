@@ -105,6 +105,7 @@ class ExecStep:
             agents=self._inputs.ssh,
             copy_out=self._copy_out,
             span=vertex.span,
+            given_up=self._cancelled.is_set,
         )
 
     def _copy_out(

@@ -39,6 +39,7 @@ from builder.graph.model import HttpOp
 from builder.location import Span
 from builder.worker.source_tree import SourceTree, shown_url
 from cache.digest import Digest, sha256_digest
+from cache.filelock import GivenUp
 from cache.statedir import StateDir, write_atomically
 
 Tell = Callable[[int, int], object]
@@ -68,14 +69,19 @@ class _Kept:
 
 
 def fetch_file(
-    op: HttpOp, state: StateDir, tell: Tell, span: Span | None
+    op: HttpOp,
+    state: StateDir,
+    tell: Tell,
+    span: Span | None,
+    *,
+    given_up: GivenUp | None = None,
 ) -> tuple[Digest, SourceTree]:
     """The file, alone in a directory of this process's, and what names it with its content.
 
     DownloadError names the URL, and both digests or the status; nothing is left then.
     """
     keep_dir = state.download(op.url)
-    with state.lock(f"download {op.url}"):
+    with state.lock(f"download {op.url}", given_up=given_up):
         os.makedirs(keep_dir, mode=0o700, exist_ok=True)
         download = _Download(op, keep_dir, tell, span)
         try:
@@ -96,6 +102,7 @@ class _Download:
         self._op = op
         self._tell = tell
         self._span = span
+        self._url = shown_url(op.url)  # without what is secret in it
         self._body = os.path.join(keep_dir, "body")
         self._meta = os.path.join(keep_dir, "meta.json")
         self._kept = self._read_kept()
@@ -109,7 +116,7 @@ class _Download:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except (OSError, ValueError, TypeError):
             return None
-        return kept if kept.url == self._op.url and kept.digests.get("sha256") == digest else None
+        return kept if kept.url == self._url and kept.digests.get("sha256") == digest else None
 
     def known(self) -> _Kept | None:
         """The earlier body where --checksum says that it is the one."""
@@ -164,7 +171,7 @@ class _Download:
             digests = self._save(read, aside, total)
             self._check(digests)
             kept = _Kept(
-                self._op.url,
+                self._url,
                 headers.get("etag", ""),
                 last_modified,
                 _seconds(last_modified),

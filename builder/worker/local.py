@@ -6,6 +6,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
+from builder.errors import StepFailedError
 from builder.events import StepProgress
 from builder.graph.model import (
     BindMount,
@@ -134,6 +135,10 @@ class LocalWorker:
             if self._exec is not None:
                 self._exec.cancel()
 
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called: what waits for another may stop to."""
+        return self._cancelled.is_set()
+
     def run(self, vertex: Vertex, inputs: tuple[Result, ...]) -> Result:
         """As `Worker.run`."""
         match vertex.operation:
@@ -213,9 +218,13 @@ class LocalWorker:
         from builder.worker.http_step import fetch_file
 
         def tell(done_bytes: int, total_bytes: int) -> None:
+            if self.is_cancelled():
+                raise StepFailedError("canceled", span=vertex.span)
             self._parts.emit(StepProgress(vertex.id, "downloading", done_bytes, total_bytes))
 
-        return self._keep(fetch_file(operation, self._parts.state, tell, vertex.span))
+        return self._keep(
+            fetch_file(operation, self._parts.state, tell, vertex.span, given_up=self.is_cancelled)
+        )
 
     def _fetch_git(self, operation: GitOp, vertex: Vertex) -> Result:
         from builder.worker.git_step import check_out

@@ -24,6 +24,8 @@ from builder.events import (
 )
 
 PROGRESS_INTERVAL_S = 1.0
+MAX_LINE_BYTES = 1 << 16
+"""A line without an end is shown in pieces of about this length."""
 
 
 class PlainRenderer:
@@ -34,7 +36,7 @@ class PlainRenderer:
         self._guard = threading.Lock()
         self._numbers: dict[str, int] = {}
         self._started: dict[str, float] = {}
-        self._partial: dict[str, bytes] = {}
+        self._partial: dict[str, bytearray] = {}
         self._progress_shown: dict[str, float] = {}
 
     def __call__(self, event: Event) -> None:
@@ -74,15 +76,20 @@ class PlainRenderer:
         return self._numbers.setdefault(vertex, len(self._numbers) + 1)
 
     def _output(self, vertex: str, output: bytes) -> list[str]:
-        *whole, rest = (self._partial.get(vertex, b"") + output).split(b"\n")
-        self._partial[vertex] = rest
-        return [self._output_line(vertex, line) for line in whole]
+        partial = self._partial.setdefault(vertex, bytearray())
+        first, newline, rest = output.partition(b"\n")
+        partial += first
+        if not newline and len(partial) < MAX_LINE_BYTES:
+            return []
+        lines = [bytes(partial), *rest.split(b"\n")] if newline else [bytes(partial), b""]
+        self._partial[vertex] = bytearray(lines.pop())
+        return [self._output_line(vertex, line) for line in lines]
 
     def _rest(self, vertex: str) -> list[str]:
-        rest = self._partial.pop(vertex, b"")
+        rest = self._partial.pop(vertex, None)
         return [self._output_line(vertex, rest)] if rest else []
 
-    def _output_line(self, vertex: str, line: bytes) -> str:
+    def _output_line(self, vertex: str, line: bytes | bytearray) -> str:
         elapsed = time.monotonic() - self._started.get(vertex, time.monotonic())
         text = line.decode(errors="replace").rstrip("\r")
         return f"#{self._number(vertex)} {elapsed:.3f} {text}"

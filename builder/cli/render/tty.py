@@ -27,6 +27,7 @@ from builder.events import (
 
 REFRESH_S = 0.2
 START_OF_LINE = "\r\x1b[K"
+_UNKNOWN_COLUMNS = 80
 MAX_LINES = 10
 """Running steps that have a line; more than these run unseen."""
 
@@ -47,8 +48,7 @@ class TtyRenderer:
         self._guard = threading.RLock()
         self._running: dict[str, _Running] = {}
         self._closed = threading.Event()
-        self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
-        self._ticker.start()
+        self._ticker: threading.Thread | None = None
 
     def __call__(self, event: Event) -> None:
         with self._guard:
@@ -57,7 +57,8 @@ class TtyRenderer:
     def close(self) -> None:
         """Take the running steps' lines away. Idempotent."""
         self._closed.set()
-        self._ticker.join()
+        if self._ticker is not None:
+            self._ticker.join()
         with self._guard:
             for step in self._running.values():
                 if step.bar is not None:
@@ -67,6 +68,7 @@ class TtyRenderer:
     def _show(self, event: Event) -> None:
         match event:
             case StepStarted(vertex=vertex, name=name):
+                self._start_ticking()
                 self._running[vertex] = _Running(name, time.monotonic(), self._line())
                 self._draw(self._running[vertex])
             case StepCached(name=name):
@@ -116,7 +118,7 @@ class TtyRenderer:
 
     def _fitting(self, before: str, name: str, after: str) -> str:
         """One line of the terminal, with as much of `name` as has room."""
-        columns = os.get_terminal_size(self._stream.fileno()).columns or 80
+        columns = _columns_of(self._stream)
         room = max(20, columns - len(before) - len(after) - 1)
         return before + (name if len(name) <= room else name[: room - 1] + "…") + after
 
@@ -124,8 +126,26 @@ class TtyRenderer:
         self._stream.write(START_OF_LINE)  # where tqdm leaves the cursor depends on its lines
         tqdm.write(text, file=self._stream)
 
+    def _start_ticking(self) -> None:
+        """With the first step and not before: only a process without threads gets a user namespace.
+
+        unshare(2) refuses CLONE_NEWUSER to others, and a renderer is made before an engine is.
+        """
+        if self._ticker is None and not self._closed.is_set():
+            self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
+            self._ticker.start()
+
     def _tick(self) -> None:
         while not self._closed.wait(REFRESH_S):
             with self._guard:
                 for step in self._running.values():
                     self._draw(step)
+
+
+def _columns_of(stream: TextIO) -> int:
+    """As wide as the terminal is; a stream that is none was asked to look like one."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        columns = 0
+    return columns or _UNKNOWN_COLUMNS

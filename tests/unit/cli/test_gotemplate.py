@@ -179,3 +179,10 @@ def test_one_value_ends_with_a_newline():
 def test_any_text_is_rendered_or_refused(template):
     with suppress(TemplateError):
         Template("{{" + template + "}}").render(VALUE)
+
+
+def test_a_character_constant_has_one_character():
+    assert Template("{{print 'a'}}").render(VALUE) == "97"
+    for wrong in ("'ab'", "'00'"):
+        with pytest.raises(TemplateError, match="not one character"):
+            Template("{{" + wrong + "}}")

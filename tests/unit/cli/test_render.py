@@ -2,6 +2,8 @@ import io
 import json
 import os
 import re
+import threading
+from contextlib import suppress
 
 from builder.cli.render.choose import renderer_for
 from builder.cli.render.jsonl import JsonLinesRenderer
@@ -70,6 +72,15 @@ def test_json_lines_hold_every_event():
     assert objects[2]["output"] == "cc -c ma"
 
 
+def read_to_its_end(master):
+    """What a terminal got: it comes in pieces, and ends with an error when nobody has it open."""
+    got = b""
+    with suppress(OSError):
+        while piece := os.read(master, 65536):
+            got += piece
+    return got
+
+
 def test_a_terminal_shows_each_ended_step_once_and_no_running_one_at_the_end():
     master, slave = os.openpty()
     with open(slave, "w", encoding="utf-8") as stream:
@@ -77,8 +88,7 @@ def test_a_terminal_shows_each_ended_step_once_and_no_running_one_at_the_end():
         for event in BUILD:
             renderer(event)
         renderer.close()
-        stream.flush()
-        text = os.read(master, 65536).decode()
+    text = read_to_its_end(master).decode()
     os.close(master)
     lines = [
         re.sub(r"\x1b\[\w", "", line.rstrip("\r")).split("\r")[-1] for line in text.split("\n")
@@ -93,3 +103,35 @@ def test_a_terminal_shows_each_ended_step_once_and_no_running_one_at_the_end():
 
 def test_auto_takes_plain_lines_where_the_stream_is_no_terminal():
     assert isinstance(renderer_for("auto", io.StringIO()), PlainRenderer)
+
+
+def test_a_line_without_an_end_is_shown_in_pieces():
+    many = [StepOutput("v", b"x" * 40_000)] * 10
+    text = shown(PlainRenderer, StepStarted("v", "RUN yes"), *many, StepFinished("v", 1))
+    lines = [line for line in text.splitlines() if line.endswith("x")]
+    assert sum(line.count("x") for line in lines) == 400_000
+    assert len(lines) >= 5
+
+
+def test_a_character_that_arrives_in_two_pieces_is_one_in_json():
+    start, end = "ä".encode()[:1], "ä".encode()[1:]
+    text = shown(JsonLinesRenderer, StepOutput("v", start), StepOutput("v", end))
+    assert "".join(json.loads(line)["output"] for line in text.splitlines()) == "ä"
+
+
+def test_a_renderer_for_terminals_starts_no_thread_before_a_step_starts():
+    before = threading.active_count()
+    renderer = TtyRenderer(io.StringIO())
+    renderer(Warned("one id only"))
+    assert threading.active_count() == before
+    renderer.close()
+
+
+def test_terminal_progress_can_be_asked_for_where_there_is_no_terminal(tmp_path):
+    with open(tmp_path / "log", "w+", encoding="utf-8") as stream:
+        renderer = TtyRenderer(stream)
+        for event in BUILD:
+            renderer(event)
+        renderer.close()
+        stream.seek(0)
+        assert "FAILED" in stream.read()
