@@ -1,19 +1,20 @@
 """What of the store can go, and making it go.
 
 Kept are: what the roots name (images, containers), what living processes hold leases on, what the
-cache records that stay give, and whatever those stand on. Deciding and forgetting happen in one
-write transaction, so a lease taken before it counts and one taken after it finds nothing; trees
-and blobs are removed once no row names them.
+cache records that stay give, and whatever those stand on. Finding the roots, deciding and
+forgetting happen in one write transaction, so an image or a lease made before it counts, and a
+lease taken after it finds nothing; trees and blobs are removed once no row names them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Protocol
 
+from cache.content.adopt import renewal_of
 from cache.content.local import blob_sizes
 from cache.database import Database
 from cache.descriptor import ChainId, chain_ids
@@ -41,6 +42,7 @@ class Policy:
 
     used_since: int = 0  # seconds since the epoch; what was last used before goes
     keep_bytes: int | None = None  # longest unused first, until their layers need no more
+    keep_shared: bool = False  # whatever else is said, those stay whose layers the roots need
 
 
 @record
@@ -82,13 +84,17 @@ def sweep(
     *,
     snapshots: TreeKeeper,
     leases: Leases,
-    roots: Roots,
+    find_roots: Callable[[], Roots],
     policy: Policy,
     now: int,
 ) -> Swept:
-    """Remove what nobody needs. Safe beside running builds; killed at any instant, run it again."""
+    """Remove what nobody needs. Safe beside running builds; killed at any instant, run it again.
+
+    `find_roots` is called in the write transactions, on this thread.
+    """
     leases.sweep()
     with database.transaction() as connection:
+        roots = find_roots()
         known = rows.all_snapshots(connection)
         found = garbage(known, _records(connection), roots, leases.held("chain"), policy)
         freed_bytes = _tree_bytes(known, found.chains)
@@ -101,7 +107,7 @@ def sweep(
         layers.update(diff_id for stack in roots.stacks for diff_id in stack)
         _forget_layer_blobs(connection, layers)
     snapshots.sweep()
-    blobs, blob_bytes = _sweep_blobs(state, database, leases, roots, now)
+    blobs, blob_bytes = _sweep_blobs(state, database, leases, find_roots, now)
     return Swept(len(found.chains), len(found.records), blobs, freed_bytes + blob_bytes)
 
 
@@ -116,6 +122,7 @@ def garbage(
     by_chain = {row.chain_id: row for row in snapshots}
     kept = _closed({chain for stack in roots.stacks for chain in chain_ids(stack)}, by_chain)
     kept |= _closed({ChainId(name) for name in leased}, by_chain)
+    needed = frozenset(kept)
     dropped: set[str] = set()
     cached_bytes = 0
     for use in sorted(records, key=lambda use: (-use.last_used, use.key)):
@@ -123,7 +130,9 @@ def garbage(
         more = set(chains) - kept
         more_bytes = sum(by_chain[chain].size_bytes for chain in more if chain in by_chain)
         is_over = policy.keep_bytes is not None and cached_bytes + more_bytes > policy.keep_bytes
-        if use.last_used < policy.used_since or not by_chain.keys() >= set(chains) or is_over:
+        is_old = use.last_used < policy.used_since
+        is_shared = policy.keep_shared and needed.issuperset(chains)
+        if not by_chain.keys() >= set(chains) or ((is_old or is_over) and not is_shared):
             dropped.add(use.key)
         else:
             kept |= more
@@ -167,7 +176,11 @@ def _forget_layer_blobs(connection: Connection, layers: Collection[Digest]) -> N
 
 
 def _sweep_blobs(
-    state: StateDir, database: Database, leases: Leases, roots: Roots, now: int
+    state: StateDir,
+    database: Database,
+    leases: Leases,
+    find_roots: Callable[[], Roots],
+    now: int,
 ) -> tuple[int, int]:
     """Remove the blobs that nothing names; their number and size.
 
@@ -176,11 +189,19 @@ def _sweep_blobs(
     count = freed_bytes = 0
     with database.transaction() as connection:
         named: list[tuple[str]] = connection.execute("SELECT digest FROM layer_blobs").fetchall()
-        kept = {digest for (digest,) in named} | set(roots.blobs) | leases.held("blob")
+        kept = {digest for (digest,) in named} | set(find_roots().blobs) | leases.held("blob")
         for digest, size_bytes in blob_sizes(state).items():
-            path = state.blob(Digest(digest))
-            if digest not in kept and os.stat(path).st_mtime < now - _YOUNG_BLOB_S:
-                os.unlink(path)
+            if digest not in kept and _removed(state, Digest(digest), now - _YOUNG_BLOB_S):
                 count += 1
                 freed_bytes += size_bytes
     return count, freed_bytes
+
+
+def _removed(state: StateDir, digest: Digest, since: int) -> bool:
+    """Remove a blob that nobody has made or renewed since."""
+    path = state.blob(digest)
+    with state.lock(renewal_of(digest)):
+        if os.stat(path).st_ctime >= since:
+            return False
+        os.unlink(path)
+    return True

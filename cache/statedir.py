@@ -193,7 +193,55 @@ class StateDir:
 
         Ends with the process, however it ends. WaitGivenUpError as soon as `given_up` says so.
         """
-        path = os.path.join(self.root_dir, "locks", sha256(name.encode()).hexdigest())
+        with self._locked(sha256(name.encode()).hexdigest(), given_up):
+            yield
+
+    @contextmanager
+    def download_lock(
+        self, url: str, *, given_up: GivenUp | None = None
+    ) -> Generator[None, None, None]:
+        """Hold what a URL gave, or will give: nobody else writes or removes it meanwhile."""
+        with self._locked(os.path.basename(self.download(url)), given_up):
+            yield
+
+    def is_downloading(self, name: str) -> bool:
+        """Whether a process is at an entry of downloads/."""
+        try:
+            lock_fd = os.open(os.path.join(self.root_dir, "locks", name), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not try_lock(lock_fd)
+        finally:
+            os.close(lock_fd)
+
+    def remove_download(self, name: str) -> bool:
+        """Remove an entry of downloads/, unless a process is at it; whether it was there to be."""
+        path = os.path.join(self.root_dir, "locks", name)
+        lock_fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            if not try_lock(lock_fd) or not names(path, lock_fd):
+                return False
+            removed = self.remove_aside(os.path.join(self.downloads_dir, name))
+            os.unlink(path)
+        finally:
+            os.close(lock_fd)
+        return removed
+
+    def remove_aside(self, path: str) -> bool:
+        """Remove a tree of the store at one stroke: it is whole, or it is gone; whether it was."""
+        aside = self.scratch("removed")
+        try:
+            os.rename(path, os.path.join(aside, "tree"))
+        except FileNotFoundError:
+            return False
+        finally:
+            remove_tree(aside)
+        return True
+
+    @contextmanager
+    def _locked(self, name: str, given_up: GivenUp | None) -> Generator[None, None, None]:
+        path = os.path.join(self.root_dir, "locks", name)
         lock_fd = self._acquire(path, given_up)
         try:
             yield

@@ -123,7 +123,7 @@ class Download:
         """Fetch the blob; what goes wrong is raised by those who read along."""
         vertex, started = f"blob {self.blob.digest}", time.monotonic()
         try:
-            with self._state.lock(vertex):  # another command may be fetching it
+            with self._state.download_lock(vertex):  # another command may be fetching it
                 if self._is_stored():
                     self._open_stored()
                     return

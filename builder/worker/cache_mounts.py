@@ -66,7 +66,9 @@ class CacheDirectories:
         raise AssertionError
 
     def _open_lock(self, directory: str) -> int:
-        return os.open(f"{directory}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock_fd = os.open(f"{directory}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        os.utime(lock_fd)  # prune takes what was not used for long
+        return lock_fd
 
     def _make(self, one: CacheMount, directory: str) -> None:
         """Whole or not at all."""

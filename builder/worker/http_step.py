@@ -81,7 +81,7 @@ def fetch_file(
     DownloadError names the URL, and both digests or the status; nothing is left then.
     """
     keep_dir = state.download(op.url)
-    with state.lock(f"download {op.url}", given_up=given_up):
+    with state.download_lock(op.url, given_up=given_up):
         os.makedirs(keep_dir, mode=0o700, exist_ok=True)
         download = _Download(op, keep_dir, tell, span)
         try:
@@ -90,6 +90,7 @@ def fetch_file(
             with suppress(OSError):
                 os.rmdir(keep_dir)  # stays where something of an earlier build is in it
             raise
+        os.utime(keep_dir)  # prune takes what was not used for long
         scratch_dir = state.scratch("download")
         os.link(os.path.join(keep_dir, "body"), os.path.join(scratch_dir, op.filename))
     content = f"{op.filename}\0{kept.mtime}\0{kept.digests['sha256']}"

@@ -27,7 +27,7 @@ from builder.worker.copy_step import CopyStep
 from builder.worker.parts import LayerSink, LayerSinks, StepInputs, StepParts
 from builder.worker.source_tree import SourceTree
 from builder.worker.views import Views
-from cache.descriptor import Layer
+from cache.descriptor import Layer, chain_over
 from cache.digest import Digest, sha256_digest
 from cache.filehash import FileDigests
 from cache.snapshot.api import ActiveSnapshot
@@ -122,10 +122,9 @@ class LocalWorker:
 
     def restack(self, base: Result, diff_id: Digest) -> Result | None:
         """As `Worker.restack`."""
-        info = self._parts.snapshots.stack(base.chain, diff_id)
-        if info is None:
+        self._lease.add("chain", chain_over(base.chain, diff_id))  # or a prune could be first
+        if self._parts.snapshots.stack(base.chain, diff_id) is None:
             return None
-        self._lease.add("chain", info.chain_id)
         return Result((*base.diff_ids, diff_id))
 
     def cancel(self) -> None:

@@ -23,7 +23,7 @@ def adopt_file(state: StateDir, path: str, digest: Digest) -> None:
     Idempotent; the blob appears in one step.
     """
     target = state.blob(digest)
-    if os.path.exists(target):
+    if renewed(state, digest):
         return
     directory = state.scratch("blob")
     aside = os.path.join(directory, "blob")
@@ -35,6 +35,28 @@ def adopt_file(state: StateDir, path: str, digest: Digest) -> None:
         with suppress(FileNotFoundError):
             os.unlink(aside)
         os.rmdir(directory)
+
+
+def renewed(state: StateDir, digest: Digest) -> bool:
+    """Make a blob young again, for whom a sweep spares what may be about to get a name.
+
+    Whether it is there. Its times don't change, which another name of the file may show.
+    """
+    path = state.blob(digest)
+    if not os.path.exists(path):
+        return False
+    with state.lock(renewal_of(digest)):
+        try:
+            known = os.stat(path)
+            os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))  # its ctime is now
+        except FileNotFoundError:
+            return False
+    return True
+
+
+def renewal_of(digest: Digest) -> str:
+    """The name of the lock under which a blob is renewed, or removed for its age."""
+    return f"renew {digest}"
 
 
 def _reflink(path: str, aside: str) -> bool:

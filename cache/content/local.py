@@ -11,6 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+from cache.content.adopt import renewed
 from cache.content.api import BlobWriter
 from cache.content.verify import VerifyingFile
 from cache.digest import Digest, HashingWriter, Reader
@@ -110,7 +111,7 @@ class _LocalWriter:
         if expected is not None and digest != expected:
             raise CorruptContentError(f"the blob {expected} came with other bytes: {digest}")
         target = self._state.blob(digest)
-        if not os.path.exists(target):
+        if not renewed(self._state, digest):
             os.fsync(self._file.fileno())
             os.rename(self._path, target)
         return digest, self._hashing.size_bytes

@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -90,6 +91,15 @@ def test_what_an_image_needs_anyway_does_not_count_against_the_cache():
     assert found == Garbage(frozenset(), frozenset())
 
 
+def test_records_of_what_is_needed_anyway_can_be_spared():
+    records = [use("shared", [A], NOW - 100), use("own", [B], NOW - 100)]
+    roots = Roots(stacks=[(A, C)])
+    for policy in (Policy(keep_bytes=0, keep_shared=True), Policy(NOW, keep_shared=True)):
+        found = garbage(rows_of([A, C], [B]), records, roots, (), policy)
+        assert found == Garbage(frozenset({chain_id([B])}), frozenset({"own"}))
+    assert garbage(rows_of([A, C]), records, roots, (), Policy(NOW)).records == {"shared", "own"}
+
+
 def test_no_kept_bytes_means_no_cache():
     found = garbage(rows_of([A]), [use("k", [A])], Roots(), (), Policy(keep_bytes=0))
     assert found == Garbage(frozenset({chain_id([A])}), frozenset({"k"}))
@@ -121,15 +131,15 @@ def leases(state, database):
 
 @pytest.fixture
 def run_sweep(state, database, snapshots, leases):
-    def run(roots=None, policy=None):
+    def run(roots=None, policy=None, now=NOW):
         return sweep(
             state,
             database,
             snapshots=snapshots,
             leases=leases,
-            roots=roots or Roots(),
+            find_roots=lambda: roots or Roots(),
             policy=policy or Policy(),
-            now=NOW,
+            now=now,
         )
 
     return run
@@ -181,10 +191,8 @@ def test_a_sweep_spares_what_a_lease_holds(run_sweep, snapshots, leases):
 
 
 def test_blobs_that_nothing_names_go_when_they_are_not_new(run_sweep, state, database, leases):
-    names = ("config", "layer", "leased", "young", "unnamed")
+    names = ("config", "layer", "leased", "unnamed")
     digests = {name: blob(state, name.encode()) for name in names}
-    for name in names:
-        os.utime(state.blob(digests[name]), (NOW, NOW - (0 if name == "young" else 1000)))
     with database.transaction() as connection:
         for diff_id, name in ((A, "layer"), (D, "unnamed")):
             connection.execute(
@@ -192,10 +200,23 @@ def test_blobs_that_nothing_names_go_when_they_are_not_new(run_sweep, state, dat
             )
     with leases.hold() as lease:
         lease.add("blob", digests["leased"])
-        swept = run_sweep(Roots(stacks=[(A,)], blobs=[digests["config"]]))
+        roots = Roots(stacks=[(A,)], blobs=[digests["config"]])
+        assert run_sweep(roots, now=int(time.time())).blobs == 0  # they are too young
+        swept = run_sweep(roots)
     assert (swept.blobs, swept.freed_bytes) == (1, len("unnamed"))
     assert not os.path.exists(state.blob(digests["unnamed"]))
-    assert len(os.listdir(state.blobs_dir)) == 4
+    assert len(os.listdir(state.blobs_dir)) == 3
+
+
+def test_a_blob_that_comes_again_is_young_again(run_sweep, state):
+    digest = blob(state, b"manifest")
+    os.utime(state.blob(digest), (5, 5))
+    time.sleep(1.1)
+    since = int(time.time()) + 599
+    blob(state, b"manifest")
+    assert run_sweep(now=since).blobs == 0
+    assert os.stat(state.blob(digest)).st_mtime == 5
+    assert run_sweep(now=since + 10).blobs == 1
 
 
 def test_usage_counts_shared_trees_once(state, database, snapshots):
