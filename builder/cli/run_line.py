@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from builder.cli import run_options_life
+from builder.cli import run_options_life, run_options_sec
 from builder.cli.run_words import Line, Option, repeated, single, switch
 from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
 from builder.settings import settings_from
@@ -43,10 +43,7 @@ OPTIONS = (
     single("-h", "--hostname", metavar="NAME", text="Host name (default: the container's id)."),
     repeated("--add-host", metavar="NAME:IP", text="A line of /etc/hosts."),
     switch("--read-only", text="Forbid changes of the root file system."),
-    repeated("--cap-add", metavar="CAP", text="A capability more, or ALL."),
-    repeated("--cap-drop", metavar="CAP", text="A capability less, or ALL."),
-    switch("--privileged", text="All capabilities; nothing masked, no seccomp."),
-    repeated("--security-opt", metavar="OPTION", text="no-new-privileges, seccomp=unconfined."),
+    *run_options_sec.OPTIONS,
     repeated("--ulimit", metavar="NAME=SOFT[:HARD]", text="A resource limit."),
     single("--shm-size", metavar="SIZE", text="Size of /dev/shm (64m)."),
     repeated("-l", "--label", metavar="K=V", text="A label of the container."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
+from builder.cli.run_options_sec import security_of
 from builder.cli.run_words import Line
 from builder.commands.run import RunRequest
 from builder.errors import UnsupportedError, UsageError
@@ -44,7 +45,6 @@ def _run_options(line: Line) -> RunOptions:
 
 
 def _host_config(line: Line) -> HostConfig:
-    security = options.parse_security_options(line.lists.get("security-opt", ()))
     hostname, shm_size = line.values.get("hostname"), line.values.get("shm-size")
     return HostConfig(
         network=_network(line.values.get("network", "default")),
@@ -58,11 +58,7 @@ def _host_config(line: Line) -> HostConfig:
         terminal="tty" in line.switches,
         stdin_open="interactive" in line.switches,
         readonly_rootfs="read-only" in line.switches,
-        privileged="privileged" in line.switches,
-        cap_add=tuple(map(options.parse_capability, line.lists.get("cap-add", ()))),
-        cap_drop=tuple(map(options.parse_capability, line.lists.get("cap-drop", ()))),
-        no_new_privileges=security.no_new_privileges,
-        seccomp=security.seccomp,
+        security=security_of(line),
         rlimits=tuple(map(options.parse_ulimit, line.lists.get("ulimit", ()))),
         shm_size_bytes=(
             options.parse_size(shm_size, option="--shm-size") if shm_size else DEFAULT_SHM_BYTES

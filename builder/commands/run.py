@@ -67,8 +67,9 @@ def _new_container(engine: Engine, request: RunRequest, image: StoredImage) -> C
     options = request.options
     if options.name:
         checked_name(options.name)
-    if options.host.network == "host" and not options.host.hostname:
-        options = replace(options, host=replace(options.host, hostname=os.uname().nodename))
+    host = options.host
+    if "host" in {host.network, host.security.uts} and not host.hostname:
+        options = replace(options, host=replace(host, hostname=os.uname().nodename))
     return new_container(
         image,
         request.image,

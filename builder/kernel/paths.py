@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 
-from builder.kernel.libc import AT_FDCWD, SystemCall, check, encoded
+from builder.kernel.libc import AT_FDCWD, CFunction, SystemCall, check, encoded
 
 _NO_MAGICLINKS = 0x02
 _NO_SYMLINKS = 0x04
@@ -22,6 +22,8 @@ _MAX_LINKS = 40  # the kernel's own limit
 _MAX_RETRIES = 1000
 
 _openat2 = SystemCall(437, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
+_fstatfs = CFunction("fstatfs", ctypes.c_int, ctypes.c_char_p)
+_STATFS_BYTES = 256  # more than any architecture's struct statfs
 _has_openat2: bool | None = None
 
 
@@ -57,6 +59,14 @@ def _open(root_fd: int, path: str | bytes, flags: int, mode: int, resolve: int) 
         retries -= 1
         fd = _openat2(root_fd, raw, how, len(how))
     return check(fd, path)
+
+
+def file_system_of(fd: int) -> int:
+    """The magic number of the file system that `fd` is of. Spec: statfs(2)."""
+    status = ctypes.create_string_buffer(_STATFS_BYTES)
+    check(_fstatfs(fd, status))
+    number: int = ctypes.c_long.from_buffer(status).value  # its first field, f_type
+    return number & 0xFFFFFFFF
 
 
 def openat2_works() -> bool:

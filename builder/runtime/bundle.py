@@ -10,8 +10,9 @@ from builder.runtime.errors import InvalidOptionError
 from builder.runtime.options import EnvEntry, clean_path
 from builder.runtime.paths import ContainerPaths
 from builder.runtime.policies import HealthOptions, healthcheck
+from builder.runtime.security import capabilities, confinement
+from builder.sandbox import lsm
 from builder.sandbox.api import (
-    DEFAULT_CAPABILITIES,
     BindEntry,
     Credentials,
     MountEntry,
@@ -140,21 +141,6 @@ def process_env(container: Container, *, home: str) -> tuple[str, ...]:
     return tuple(f"{name}={value}" for name, value in env.items())
 
 
-def capabilities(host: HostConfig, every: tuple[str, ...]) -> tuple[str, ...]:
-    """The capabilities of the process, out of `every` one that there is; as Docker counts them.
-
-    InvalidOptionError for one that isn't among them.
-    """
-    for name in (*host.cap_add, *host.cap_drop):
-        if name != "ALL" and name not in every:
-            raise InvalidOptionError(f'there is no capability called "{name}"')
-    if "ALL" in host.cap_add:
-        return tuple(name for name in every if name not in host.cap_drop)
-    base = () if "ALL" in host.cap_drop else DEFAULT_CAPABILITIES
-    wanted = {name for name in base if name not in host.cap_drop} | set(host.cap_add)
-    return tuple(name for name in every if name in wanted)
-
-
 def process_spec(
     container: Container,
     paths: ContainerPaths,
@@ -171,7 +157,7 @@ def process_spec(
 
     `host_files` are (path in the container, path here), `every_capability` those there are.
     """
-    host = container.host
+    host, security = container.host, container.host.security
     return ProcessSpec(
         rootfs_dir=paths.rootfs,
         args=container.args,
@@ -181,14 +167,20 @@ def process_spec(
         mounts=mount_entries(host, host_files, volume_dir=volume_dir),
         hostname=container.hostname,
         network=sandbox_network(host),
-        capabilities=capabilities(host, every_capability),
-        no_new_privileges=host.no_new_privileges,
-        seccomp="unconfined" if host.privileged else host.seccomp,
-        privileged=host.privileged,
+        capabilities=capabilities(security, every_capability),
+        no_new_privileges=security.no_new_privileges,
+        seccomp="unconfined" if security.privileged else security.seccomp,
+        privileged=security.privileged,
+        confinement=confinement(
+            security,
+            own_network=sandbox_network(host) != "host",
+            checked_profile=lsm.checked_profile,
+            process_label=lsm.process_label,
+        ),
         readonly_rootfs=host.readonly_rootfs,
         terminal=host.terminal,
         terminal_size=terminal_size,
-        shm_size_bytes=host.shm_size_bytes,
+        shm_size_bytes=0 if security.ipc == "none" else host.shm_size_bytes,
         rlimits=host.rlimits,
         cgroup_files=cgroup_files,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
 
 from builder.image.codec import container_dict, container_of, platform_dict, platform_of
 from builder.image.errors import InvalidImageError
@@ -18,6 +17,7 @@ from builder.runtime.container import (
 )
 from builder.runtime.errors import BrokenContainerError
 from builder.runtime.policies import policies_dict, policies_of
+from builder.runtime.security import security_dict, security_of
 from cache.digest import parse_digest
 from cache.errors import InvalidDigestError
 
@@ -133,11 +133,7 @@ def _host_dict(host: HostConfig) -> dict[str, object]:
         "terminal": host.terminal,
         "stdin_open": host.stdin_open,
         "readonly_rootfs": host.readonly_rootfs,
-        "privileged": host.privileged,
-        "cap_add": list(host.cap_add),
-        "cap_drop": list(host.cap_drop),
-        "no_new_privileges": host.no_new_privileges,
-        "seccomp": host.seccomp,
+        "security": security_dict(host.security),
         "rlimits": [
             {"name": name, "soft": soft, "hard": hard} for name, soft, hard in host.rlimits
         ],
@@ -161,11 +157,7 @@ def _host_of(document: JsonObject) -> HostConfig:
         terminal=document.boolean("terminal"),
         stdin_open=document.boolean("stdin_open"),
         readonly_rootfs=document.boolean("readonly_rootfs"),
-        privileged=document.boolean("privileged"),
-        cap_add=document.texts("cap_add") or (),
-        cap_drop=document.texts("cap_drop") or (),
-        no_new_privileges=document.boolean("no_new_privileges"),
-        seccomp=_seccomp(document),
+        security=security_of(document.child("security") or document),
         rlimits=tuple(
             (limit.text("name"), limit.integer("soft"), limit.integer("hard"))
             for limit in document.children("rlimits")
@@ -185,16 +177,6 @@ def _network(document: JsonObject) -> NetworkMode:
             return "none"
         case _:
             raise document.error("network", "is unknown")
-
-
-def _seccomp(document: JsonObject) -> Literal["default", "unconfined"]:
-    match document.text("seccomp"):
-        case "default":
-            return "default"
-        case "unconfined":
-            return "unconfined"
-        case _:
-            raise document.error("seccomp", "is unknown")
 
 
 def _volume_dict(volume: Volume) -> dict[str, object]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from builder.image.model import ContainerConfig, Platform
 from builder.runtime.policies import Policies
+from builder.runtime.security import Security
 from cache.digest import Digest
 from cache.record import field, record
 
@@ -44,11 +45,7 @@ class HostConfig:
     terminal: bool = False
     stdin_open: bool = False
     readonly_rootfs: bool = False
-    privileged: bool = False
-    cap_add: tuple[str, ...] = ()  # "CAP_CHOWN" or "ALL"
-    cap_drop: tuple[str, ...] = ()
-    no_new_privileges: bool = False
-    seccomp: Literal["default", "unconfined"] = "default"
+    security: Security = field(default_factory=Security)
     rlimits: tuple[tuple[str, int, int], ...] = ()  # name, soft, hard; -1 for no limit
     shm_size_bytes: int = DEFAULT_SHM_BYTES
     policies: Policies = field(default_factory=Policies)

@@ -8,6 +8,7 @@ from builder.image.assemble import rfc3339
 from builder.image.codec import container_dict
 from builder.runtime.container import Container, ContainerReport, Volume
 from builder.runtime.paths import ContainerPaths
+from builder.runtime.security import security_document
 
 _NEVER = "0001-01-01T00:00:00Z"
 """Go's zero time: what Docker shows for a moment that has not come."""
@@ -79,18 +80,13 @@ def _state(report: ContainerReport) -> _Document:
 
 def _host_config(container: Container) -> _Document:
     host = container.host
-    security = ["no-new-privileges"] * host.no_new_privileges
-    security += ["seccomp=unconfined"] * (host.seccomp == "unconfined")
     return {
         "Binds": [_bind_text(volume) for volume in host.volumes if volume.kind == "bind"] or None,
         "NetworkMode": container.network_mode,
         "AutoRemove": host.auto_remove,
-        "CapAdd": list(host.cap_add) or None,
-        "CapDrop": list(host.cap_drop) or None,
         "ExtraHosts": [f"{name}:{address}" for name, address in host.extra_hosts] or None,
-        "Privileged": host.privileged,
+        **security_document(host.security),
         "ReadonlyRootfs": host.readonly_rootfs,
-        "SecurityOpt": security or None,
         "ShmSize": host.shm_size_bytes,
         "Ulimits": [
             {"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in host.rlimits

@@ -97,7 +97,7 @@ def _started(
         network=sandbox_network(host),
         extra_hosts=host.extra_hosts,
     )
-    account = lookup_user(root_fd, container.config.user)
+    account = lookup_user(root_fd, container.config.user, more_groups=host.security.groups)
     spec = process_spec(
         container,
         paths,

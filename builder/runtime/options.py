@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Literal
 
 from builder.errors import UnsupportedError
 from builder.runtime.container import Volume
 from builder.runtime.errors import InvalidOptionError
-from cache.record import record
 
 EnvEntry = tuple[str, str | None]
 """A variable; None takes it away from what the image sets."""
@@ -20,14 +18,6 @@ _RLIMIT_NAMES = (
     "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime "
     "sigpending stack"
 )
-
-
-@record
-class SecurityOptions:
-    """What `--security-opt` said."""
-
-    no_new_privileges: bool = False
-    seccomp: Literal["default", "unconfined"] = "default"
 
 
 def parse_env(text: str, environment: Mapping[str, str]) -> EnvEntry:
@@ -160,36 +150,6 @@ def parse_ulimit(text: str) -> tuple[str, int, int]:
     if hard != -1 and (soft > hard or soft == -1):
         raise InvalidOptionError(f'--ulimit "{text}": the soft limit is above the hard one')
     return name, max(soft, -1), max(hard, -1)
-
-
-def parse_security_options(entries: Iterable[str]) -> SecurityOptions:
-    """`no-new-privileges[:true|false]`, `seccomp=unconfined`; others are refused by name."""
-    no_new_privileges = False
-    seccomp: Literal["default", "unconfined"] = "default"
-    for text in entries:
-        match text.replace("=", ":", 1).split(":", 1):
-            case ["no-new-privileges"] | ["no-new-privileges", "true"]:
-                no_new_privileges = True
-            case ["no-new-privileges", "false"]:
-                no_new_privileges = False
-            case ["seccomp", "unconfined"]:
-                seccomp = "unconfined"
-            case ["seccomp", "builtin"]:
-                seccomp = "default"
-            case _:
-                raise UnsupportedError(
-                    f'--security-opt "{text}" is not supported',
-                    hint="no-new-privileges and seccomp=unconfined are",
-                )
-    return SecurityOptions(no_new_privileges, seccomp)
-
-
-def parse_capability(text: str) -> str:
-    """A capability with or without CAP_, in any case, or ALL; in the kernel's spelling."""
-    name = text.upper()
-    if name == "ALL":
-        return name
-    return name if name.startswith("CAP_") else f"CAP_{name}"
 
 
 def parse_extra_host(text: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from builder.kernel.paths import open_in_root
 from builder.sandbox.api import Credentials
@@ -66,10 +66,11 @@ def parse_group(text: str) -> tuple[GroupEntry, ...]:
     )
 
 
-def lookup_user(root_fd: int, user: str) -> Account:
+def lookup_user(root_fd: int, user: str, *, more_groups: Sequence[str] = ()) -> Account:
     """The account for `NAME`, `UID`, `NAME:GROUP`, ... ("" is root) over the image at `root_fd`.
 
-    Supplementary groups are those that /etc/group lists for the name, none where a group is given.
+    Supplementary groups are those that /etc/group lists for the name, none where a group is given,
+    and `more_groups`, by name or number.
     AccountError for a name that the image does not have and for a number out of range.
     """
     user_part, separator, group_part = user.partition(":")
@@ -77,10 +78,12 @@ def lookup_user(root_fd: int, user: str) -> Account:
     number = _number(user_part or "0", what="user")
     entry = _named_user(passwd, user_part) if number is None else _numbered_user(passwd, number)
     groups = parse_group(_read(root_fd, "etc/group"))
+    more = tuple(_group_id(groups, group) for group in more_groups)
     if separator and group_part:
-        credentials = Credentials(entry.uid, _group_id(groups, group_part))
+        credentials = Credentials(entry.uid, _group_id(groups, group_part), more)
     else:
-        credentials = Credentials(entry.uid, entry.gid, _supplementary(groups, entry))
+        listed = dict.fromkeys((*_supplementary(groups, entry), *more))
+        credentials = Credentials(entry.uid, entry.gid, tuple(listed))
     return Account(credentials, entry.name, entry.home or "/")
 
 

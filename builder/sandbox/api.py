@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from builder.sandbox.confinement import Confinement
 from cache.record import record
 
 Network = Literal["host", "none", "private"]
@@ -93,12 +94,13 @@ class ProcessSpec:
     network: Network = "host"
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     no_new_privileges: bool = False
-    seccomp: Literal["default", "unconfined"] = "default"
+    seccomp: str = "default"  # "default", "unconfined" or a profile, Docker's JSON
+    confinement: Confinement = Confinement()
     privileged: bool = False  # no masks, rw /sys, all capabilities: --security=insecure
     readonly_rootfs: bool = False
     terminal: bool = False  # a pty from the container's own devpts; stdio is that
     terminal_size: tuple[int, int] = (0, 0)  # rows and columns, from the start; 0: not known
-    shm_size_bytes: int = DEFAULT_SHM_BYTES
+    shm_size_bytes: int = DEFAULT_SHM_BYTES  # 0: no /dev/shm
     rlimits: tuple[
         tuple[str, int, int], ...
     ] = ()  # ("nofile", soft, hard); clamped, never an error

@@ -94,7 +94,7 @@ class NamespaceExecutor:
     def _open_filter(self, spec: ProcessSpec, stack: ExitStack) -> int | None:
         if spec.privileged or spec.seccomp == "unconfined":
             return None
-        path = seccomp.filter_path(self._state.seccomp_dir, spec.capabilities)
+        path = seccomp.filter_path(self._state.seccomp_dir, spec.capabilities, spec.seccomp)
         return _opened(path, os.O_RDONLY, stack)
 
 

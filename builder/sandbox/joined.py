@@ -13,21 +13,24 @@ def opened(joined: tuple[JoinedNamespace, ...], stack: ExitStack) -> tuple[tuple
     """(kind, descriptor) of each, closed with `stack`. IsolationError where a process is gone."""
     found: list[tuple[str, int]] = []
     for each in joined:
-        try:
-            fd = os.open(f"/proc/{each.pid}/ns/{each.kind}", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise IsolationError(
-                f"the {each.kind} namespace of process {each.pid} cannot be joined: "
-                f"{error.strerror}",
-                hint="is the container that it belongs to running, and yours?",
-            ) from error
-        stack.callback(os.close, fd)
-        if _started(each.pid) != each.pid_started:  # after the open: now the pid was still its own
-            raise IsolationError(
-                f"the process whose {each.kind} namespace was to be joined has ended"
-            )
-        found.append((each.kind, fd))
+        found.append((each.kind, _opened(each, each.kind, stack)))
+        if each.kind == "ipc":  # its shared memory is a mount: /dev/shm there
+            found.append(("mnt", _opened(each, "mnt", stack)))
     return tuple(found)
+
+
+def _opened(each: JoinedNamespace, kind: str, stack: ExitStack) -> int:
+    try:
+        fd = os.open(f"/proc/{each.pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise IsolationError(
+            f"the {each.kind} namespace of process {each.pid} cannot be joined: {error.strerror}",
+            hint="is the container that it belongs to running, and yours?",
+        ) from error
+    stack.callback(os.close, fd)
+    if _started(each.pid) != each.pid_started:  # after the open: now the pid was still its own
+        raise IsolationError(f"the process whose {each.kind} namespace was to be joined has ended")
+    return fd
 
 
 def _started(pid: int) -> int:

@@ -7,7 +7,7 @@ import resource
 from typing import Self
 
 from builder.errors import UsageError
-from builder.kernel import capabilities
+from builder.kernel import capabilities, namespaces
 from builder.kernel.mount import clone_visible
 from builder.sandbox.api import (
     BindEntry,
@@ -18,9 +18,17 @@ from builder.sandbox.api import (
     Stdio,
     TmpfsEntry,
 )
+from builder.sandbox.child.confinement import Confinement
 from builder.sandbox.child.request import BindMount, Mount, OverlayMount, Request, TmpfsMount
+from builder.sandbox.confinement import UNCONFINED, Namespace, masked_paths
 
 _OWN_FD = "/proc/self/fd/"
+_FLAGS: dict[Namespace, int] = {
+    "ipc": namespaces.CLONE_NEWIPC,
+    "pid": namespaces.CLONE_NEWPID,
+    "uts": namespaces.CLONE_NEWUTS,
+    "cgroup": namespaces.CLONE_NEWCGROUP,
+}
 
 
 class Descriptors:
@@ -80,6 +88,7 @@ def request_of(
         mounts=tuple(_mount_of(entry, descriptors) for entry in spec.mounts),
         hostname=spec.hostname,
         new_network=spec.network != "host" and not any(kind == "net" for kind, _ in joined_fds),
+        confinement=_confinement_of(spec),
         capabilities=capability_mask(bounding_names(spec)),
         no_new_privileges=spec.no_new_privileges,
         privileged=spec.privileged,
@@ -100,6 +109,24 @@ def request_of(
         waits_on_clone=hooks.on_clone is not None,
         waits_before_execute=hooks.before_execute is not None,
     )
+
+
+def _confinement_of(spec: ProcessSpec) -> Confinement:
+    limits = UNCONFINED if spec.privileged else spec.confinement
+    return Confinement(
+        masked=masked_paths() if limits.masked is None else limits.masked,
+        readonly=limits.readonly,
+        sysctls=spec.confinement.sysctls,
+        apparmor=spec.confinement.apparmor,
+        selinux=spec.confinement.selinux,
+        namespaces=_own_namespaces(spec),
+    )
+
+
+def _own_namespaces(spec: ProcessSpec) -> int:
+    """CLONE_NEW* of those that the process gets; the cgroup namespace is made apart from them."""
+    others = spec.confinement.of_host | {each.kind for each in spec.joined}
+    return sum(flag for kind, flag in _FLAGS.items() if kind not in others)
 
 
 def bounding_names(spec: ProcessSpec) -> tuple[str, ...]:

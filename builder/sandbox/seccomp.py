@@ -6,25 +6,39 @@ import errno
 import os
 from functools import cache
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from builder.errors import IsolationError
 from builder.kernel import libseccomp
 from builder.sandbox.seccomp_profile import ARCHITECTURES, RULE_GROUPS, Architecture, RuleGroup
 from cache.statedir import write_atomically
 
+if TYPE_CHECKING:
+    from builder.sandbox.seccomp_json import Subject
 
-def filter_path(seccomp_dir: str, capabilities: tuple[str, ...]) -> str:
+
+DEFAULT_PROFILE = "default"
+
+
+def filter_path(
+    seccomp_dir: str, capabilities: tuple[str, ...], profile: str = DEFAULT_PROFILE
+) -> str:
     """The file of BPF instructions for a process with this bounding set; made where it is missing.
 
-    IsolationError where libseccomp is missing or refuses the rules.
+    `profile` is "default" or JSON. IsolationError where libseccomp is missing or refuses the rules.
     """
     machine, release = _machine()
     try:
         version = libseccomp.version()
-        key = repr((RULE_GROUPS, sorted(capabilities), machine, release, version))
+        rules = RULE_GROUPS if profile == DEFAULT_PROFILE else profile
+        key = repr((rules, sorted(capabilities), machine, release, version))
         path = os.path.join(seccomp_dir, f"{sha256(key.encode()).hexdigest()}.bpf")
         if not os.path.exists(path):
-            write_atomically(path, compile_profile(capabilities, machine, release))
+            if profile == DEFAULT_PROFILE:
+                program = compile_profile(capabilities, machine, release)
+            else:
+                program = _compile_json(profile, capabilities)
+            write_atomically(path, program)
     except OSError as error:
         raise _denied(error) from error
     return path
@@ -46,6 +60,29 @@ def compile_profile(capabilities: tuple[str, ...], machine: str, release: str) -
     )
     default_action = libseccomp.ACT_ERRNO | errno.EPERM
     return libseccomp.compile_filter(default_action, architecture.compatible, rules)
+
+
+def checked_profile(text: str) -> str:
+    """The text of a profile, if it is one: UsageError says what is wrong with it."""
+    from builder.sandbox.seccomp_json import parse_profile  # noqa: PLC0415 - for few processes
+
+    parse_profile(text, _subject(()))
+    return text
+
+
+def _compile_json(text: str, capabilities: tuple[str, ...]) -> bytes:
+    from builder.sandbox.seccomp_json import parse_profile  # noqa: PLC0415 - for few processes
+
+    profile = parse_profile(text, _subject(capabilities))
+    return libseccomp.compile_filter(profile.default_action, profile.architectures, profile.rules)
+
+
+def _subject(capabilities: tuple[str, ...]) -> Subject:
+    from builder.sandbox.seccomp_json import Subject  # noqa: PLC0415 - for few processes
+
+    machine, release = _machine()
+    architecture = ARCHITECTURES.get(machine, Architecture(machine))
+    return Subject(frozenset(capabilities), architecture.go_name, _major_minor(release))
 
 
 def applies(

@@ -9,9 +9,9 @@ from __future__ import annotations
 import errno
 import os
 
-from builder.kernel import mount
+from builder.kernel import mount, namespaces
 from builder.kernel.libc import AT_FDCWD
-from builder.kernel.paths import open_beneath
+from builder.kernel.paths import open_beneath, open_in_root
 from builder.sandbox.child.request import Request
 from builder.sandbox.child.targets import open_plain_directory
 from builder.sandbox.child.wire import Report
@@ -43,7 +43,7 @@ class Special:
         self.sys_fd = sys_fd
         self.dev_fd = dev_fd
         self.pts_fd = pts_fd
-        self.shm_fd = shm_fd
+        self.shm_fd = shm_fd  # -1 where none is wanted
         self.mqueue_fd = mqueue_fd  # -1 where the kernel has none
         self.cgroups = cgroups  # (path below /sys/fs/cgroup, "" for that itself; descriptor)
 
@@ -52,7 +52,8 @@ def prepare(request: Request, report: Report) -> Special:
     """Make them all."""
     readonly = 0 if request.privileged else mount.ATTR_RDONLY
     report.doing("mount", "/proc")
-    proc_fd = _new_or_host("proc", "/proc", 0, report)
+    own_pids = request.confinement.has_own(namespaces.CLONE_NEWPID)
+    proc_fd = _new_or_host("proc", "/proc", 0, report if own_pids else None)
     report.doing("mount", "/sys")
     sys_fd = _new_or_host("sysfs", "/sys", readonly, report)
     report.doing("mount", "/sys/fs/cgroup")
@@ -61,19 +62,18 @@ def prepare(request: Request, report: Report) -> Special:
     dev_attributes = mount.ATTR_NOSUID | mount.ATTR_NOEXEC | mount.ATTR_STRICTATIME
     if not request.privileged:
         dev_attributes |= mount.ATTR_NODEV  # its nodes are binds with flags of their own
-    shm_size = f"size={request.shm_size_bytes}"
     return Special(
         proc_fd=proc_fd,
         sys_fd=sys_fd,
         dev_fd=mount.new_filesystem("tmpfs", ("mode=755", "size=65536k"), dev_attributes),
         pts_fd=_new_devpts(),
-        shm_fd=mount.new_filesystem("tmpfs", ("mode=1777", shm_size), _PLAIN),
-        mqueue_fd=_new_mqueue(),
+        shm_fd=_shared_memory(request),
+        mqueue_fd=_message_queues(request),
         cgroups=cgroups,
     )
 
 
-def _new_or_host(fstype: str, path: str, attributes: int, report: Report) -> int:
+def _new_or_host(fstype: str, path: str, attributes: int, report: Report | None) -> int:
     """A fresh mount; where the kernel forbids it, the one at `path` here with all that is in it.
 
     A sysfs shows a network namespace, so a user namespace may mount it only for its own one.
@@ -81,7 +81,7 @@ def _new_or_host(fstype: str, path: str, attributes: int, report: Report) -> int
     try:
         return mount.new_filesystem(fstype, (), _PLAIN | attributes)
     except PermissionError:
-        if fstype == "proc":
+        if fstype == "proc" and report is not None:
             report.warn(_HOST_PROC_WARNING)
         tree_fd = mount.clone_tree(AT_FDCWD, path, recursive=True)
         mount.set_attributes(tree_fd, _PLAIN | attributes, recursive=True)
@@ -99,13 +99,61 @@ def _new_devpts() -> int:
         return mount.new_filesystem("devpts", options, attributes)  # 5 is unmapped here
 
 
-def _new_mqueue() -> int:
+def _shared_memory(request: Request) -> int:
+    joined = dict(request.joined_fds)
+    if "mnt" in joined:
+        return _of_joined(joined["mnt"])
+    if not request.confinement.has_own(namespaces.CLONE_NEWIPC):
+        return _of_host("/dev/shm")  # noqa: S108 - no temporary file
+    if not request.shm_size_bytes:
+        return -1
+    options = ("mode=1777", f"size={request.shm_size_bytes}")
+    return mount.new_filesystem("tmpfs", options, _PLAIN)
+
+
+def _message_queues(request: Request) -> int:
+    own_or_joined = request.joins("ipc") or request.confinement.has_own(namespaces.CLONE_NEWIPC)
+    if not own_or_joined:
+        return _of_host("/dev/mqueue")
     try:
         return mount.new_filesystem("mqueue", (), _PLAIN)
     except OSError as error:
         if error.errno == errno.ENODEV:
             return -1
         raise
+
+
+def _of_host(path: str) -> int:
+    """A view of the host's directory; -1 where it has none."""
+    try:
+        tree_fd = mount.clone_tree(AT_FDCWD, path, recursive=True)
+    except FileNotFoundError:
+        return -1
+    mount.set_attributes(tree_fd, _PLAIN, recursive=True)
+    return tree_fd
+
+
+def _of_joined(mounts_fd: int) -> int:
+    """The shared memory of the container whose mount namespace this is; -1 where it has none.
+
+    It is cloned in there: the kernel clones only what is mounted in the caller's own namespace.
+    """
+    own_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    own_root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    namespaces.setns(mounts_fd, namespaces.CLONE_NEWNS)
+    try:
+        root_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        shm_fd = open_in_root(root_fd, "dev/shm", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+        tree_fd = mount.clone_tree(shm_fd)
+    except FileNotFoundError:
+        return -1
+    else:
+        mount.set_attributes(tree_fd, _PLAIN)
+        return tree_fd
+    finally:
+        namespaces.setns(own_fd, namespaces.CLONE_NEWNS)
+        os.fchdir(own_root_fd)
+        os.chroot(".")
 
 
 def _new_cgroups(readonly: int) -> tuple[tuple[str, int], ...]:

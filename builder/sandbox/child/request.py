@@ -8,17 +8,11 @@ from __future__ import annotations
 
 import marshal
 
-
-class _Record:
-    """A set of fields with a name each, as `__slots__` lists them."""
-
-    __slots__: tuple[str, ...] = ()
-
-    def fields(self) -> dict[str, object]:
-        return {name: getattr(self, name) for name in self.__slots__}
+from builder.sandbox.child.confinement import Confinement
+from builder.sandbox.child.fields import Record
 
 
-class BindMount(_Record):
+class BindMount(Record):
     """A file or directory of the host's at `target`."""
 
     __slots__ = ("readonly", "recursive", "source", "source_fd", "target")
@@ -33,7 +27,7 @@ class BindMount(_Record):
         self.recursive = recursive
 
 
-class TmpfsMount(_Record):
+class TmpfsMount(Record):
     """A fresh tmpfs at `target`."""
 
     __slots__ = ("mode", "size_bytes", "target")
@@ -44,7 +38,7 @@ class TmpfsMount(_Record):
         self.mode = mode
 
 
-class OverlayMount(_Record):
+class OverlayMount(Record):
     """A tree at `target` whose writes go to `upperdir`."""
 
     __slots__ = ("lowerdir", "target", "upperdir", "workdir")
@@ -62,13 +56,14 @@ _MOUNTS: dict[str, type[BindMount | TmpfsMount | OverlayMount]] = {
 }
 
 
-class Request(_Record):
+class Request(Record):
     """A process to start."""
 
     __slots__ = (
         "args",
         "capabilities",
         "cgroup_fds",
+        "confinement",
         "cwd",
         "env",
         "gid",
@@ -106,6 +101,7 @@ class Request(_Record):
         mounts: tuple[Mount, ...],
         hostname: str,
         new_network: bool,
+        confinement: Confinement,
         capabilities: int,
         no_new_privileges: bool,
         privileged: bool,
@@ -132,6 +128,7 @@ class Request(_Record):
         self.mounts = mounts
         self.hostname = hostname
         self.new_network = new_network
+        self.confinement = confinement
         self.capabilities = capabilities  # a mask: the bounding set
         self.no_new_privileges = no_new_privileges
         self.privileged = privileged
@@ -156,7 +153,8 @@ class Request(_Record):
 def encoded(request: Request) -> bytes:
     """The request as bytes."""
     mounts = tuple((type(mount).__name__, mount.fields()) for mount in request.mounts)
-    return marshal.dumps(request.fields() | {"mounts": mounts})
+    confinement = request.confinement.fields()
+    return marshal.dumps(request.fields() | {"mounts": mounts, "confinement": confinement})
 
 
 def decoded(data: bytes, fds: tuple[int, ...]) -> Request:
@@ -168,7 +166,8 @@ def decoded(data: bytes, fds: tuple[int, ...]) -> Request:
         if isinstance(mount, BindMount) and mount.source_fd >= 0:
             mount.source_fd = fds[mount.source_fd]
         mounts.append(mount)
-    request = Request(mounts=tuple(mounts), **fields)
+    confinement = Confinement(**fields.pop("confinement"))
+    request = Request(mounts=tuple(mounts), confinement=confinement, **fields)
 
     def fd_at(place: int) -> int:
         return fds[place] if place >= 0 else -1

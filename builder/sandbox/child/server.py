@@ -17,12 +17,6 @@ from builder.sandbox.child import wire
 from builder.sandbox.child.request import Request, decoded
 from builder.sandbox.child.setup import run_child
 
-_NAMESPACES = {
-    "pid": namespaces.CLONE_NEWPID,
-    "ipc": namespaces.CLONE_NEWIPC,
-    "uts": namespaces.CLONE_NEWUTS,
-}
-
 
 def main() -> None:
     """Serve until the executor is gone."""
@@ -113,11 +107,9 @@ def _forked(request: Request) -> tuple[int, int]:
 
 
 def _new_namespaces(request: Request) -> int:
-    flags = namespaces.CLONE_NEWNS
-    for kind, flag in _NAMESPACES.items():
-        if not request.joins(kind):
-            flags |= flag
-    return flags | namespaces.CLONE_NEWNET if request.new_network else flags
+    flags = namespaces.CLONE_NEWNS | (namespaces.CLONE_NEWNET if request.new_network else 0)
+    # that of cgroups is made when the process has joined them: they are its roots
+    return flags | request.confinement.namespaces & ~namespaces.CLONE_NEWCGROUP
 
 
 def _seqpacket(fd: int) -> _socket.socket:

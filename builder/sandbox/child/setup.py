@@ -14,7 +14,16 @@ import select
 from builder.kernel import mount, namespaces
 from builder.kernel.paths import open_in_root
 from builder.kernel.process import close_on_exec_from, die_with_parent
-from builder.sandbox.child import binds, devices, filesystems, identity, masks, network, program
+from builder.sandbox.child import (
+    binds,
+    devices,
+    filesystems,
+    identity,
+    masks,
+    network,
+    program,
+    settings,
+)
 from builder.sandbox.child.request import Request
 from builder.sandbox.child.targets import open_target
 from builder.sandbox.child.wire import EXIT_NOT_STARTED, Report
@@ -61,13 +70,13 @@ def _leave_server(request: Request, server_pidfd: int, report: Report) -> None:
     report.doing("cgroup")
     for fd in request.cgroup_fds:
         os.write(fd, b"0")  # "this process"
-    if not request.joins("cgroup"):
+    if request.confinement.has_own(namespaces.CLONE_NEWCGROUP):
         namespaces.unshare(namespaces.CLONE_NEWCGROUP)  # the joined groups are its roots
     for kind, fd in request.joined_fds:
         report.doing("namespace", kind)
-        if kind != "pid":  # that one it was cloned into
+        if kind in _NAMESPACE_FLAGS:  # into that of pids it was cloned
             namespaces.setns(fd, _NAMESPACE_FLAGS[kind])
-    if not request.joins("uts"):
+    if request.confinement.has_own(namespaces.CLONE_NEWUTS):
         report.doing("hostname", request.hostname)
         _socket.sethostname(request.hostname)
 
@@ -87,15 +96,17 @@ def _enter_root(request: Request, report: Report) -> None:
         devices.open_terminal(special, request, report)
     else:
         devices.use_stdio(request.stdio_fds)
-    if not request.privileged:
-        masks.hide(special, report)
     if request.new_network:
         network.bring_up(special, report)
+    settings.write(special, request.confinement, report)
+    masks.hide_system(special, request.confinement, report)
     binds.attach(prepared, root_fd, report)
+    masks.hide_others(root_fd, special, request.confinement, report)
     _make_cwd(root_fd, request, report)
     if request.readonly_rootfs:
         report.doing("mount", "/")
         mount.set_attributes(root_fd, mount.ATTR_RDONLY)
+    settings.label(special, request.confinement, report)
 
 
 def _pivot(rootfs_dir: str, *, devices_usable: bool) -> int:

@@ -9,8 +9,27 @@ from builder.runtime.codec import decode_container, decode_state, encode_contain
 from builder.runtime.container import Container, ContainerState, HostConfig, Volume
 from builder.runtime.errors import BrokenContainerError
 from builder.runtime.policies import Policies, RestartPolicy
+from builder.runtime.security import Security
 from cache.digest import sha256_digest
 
+SECURITY = Security(
+    privileged=True,
+    cap_add=("CAP_SYS_ADMIN",),
+    cap_drop=("ALL",),
+    no_new_privileges=True,
+    seccomp="unconfined",
+    apparmor="profile",
+    labels=("disable",),
+    masked=("/a",),
+    unmasked=("/proc/*",),
+    ipc="host",
+    pid="container:x",
+    uts="private",
+    cgroupns="host",
+    userns="auto",
+    sysctls=(("net.core.somaxconn", "5"),),
+    groups=("audio", "7"),
+)
 CONTAINER = Container(
     container_id="0f" * 32,
     name="web",
@@ -36,11 +55,7 @@ CONTAINER = Container(
         terminal=True,
         stdin_open=True,
         readonly_rootfs=True,
-        privileged=True,
-        cap_add=("CAP_SYS_ADMIN",),
-        cap_drop=("ALL",),
-        no_new_privileges=True,
-        seccomp="unconfined",
+        security=SECURITY,
         rlimits=(("nofile", 1, -1),),
         shm_size_bytes=1 << 20,
         policies=Policies(RestartPolicy("always"), stop_timeout_s=0, init=True),
@@ -86,7 +101,8 @@ def test_a_record_without_what_it_must_have_is_broken(field):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("network", "x"), ("seccomp", ""), ("volumes", [{"kind": "x"}])]
+    ("field", "value"),
+    [("network", "x"), ("security", {"seccomp": ""}), ("volumes", [{"kind": "x"}])],
 )
 def test_a_record_with_an_unknown_kind_is_broken(field, value):
     document = json.loads(encode_container(CONTAINER))

@@ -9,7 +9,6 @@ from builder.image.model import ContainerConfig, ImageConfig, Platform, StoredIm
 from builder.runtime.bundle import (
     DEFAULT_PATH,
     RunOptions,
-    capabilities,
     container_config,
     merged_env,
     mount_entries,
@@ -167,24 +166,3 @@ def test_a_volume_comes_from_the_stores_own_directory():
     assert mount_entries(host, (), volume_dir=lambda name: f"/store/{name}") == (
         BindEntry("/store/name", "/data"),
     )
-
-
-@pytest.mark.parametrize(
-    ("add", "drop", "expected"),
-    [
-        ((), (), set(DEFAULT_CAPABILITIES)),
-        (("CAP_SYS_ADMIN",), (), {*DEFAULT_CAPABILITIES, "CAP_SYS_ADMIN"}),
-        ((), ("CAP_MKNOD",), set(DEFAULT_CAPABILITIES) - {"CAP_MKNOD"}),
-        (("ALL",), (), set(EVERY)),
-        (("ALL",), ("CAP_KILL",), set(EVERY) - {"CAP_KILL"}),
-        ((), ("ALL",), set()),
-        (("CAP_KILL",), ("ALL",), {"CAP_KILL"}),
-    ],
-)
-def test_capabilities_are_counted_as_docker_counts_them(add, drop, expected):
-    assert set(capabilities(HostConfig(cap_add=add, cap_drop=drop), EVERY)) == expected
-
-
-def test_a_capability_that_there_is_not_is_refused():
-    with pytest.raises(InvalidOptionError, match="CAP_FLY"):
-        capabilities(HostConfig(cap_add=("CAP_FLY",)), EVERY)

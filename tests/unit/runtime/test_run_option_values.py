@@ -114,28 +114,6 @@ def test_a_limit_that_makes_no_sense_is_refused(text):
         options.parse_ulimit(text)
 
 
-def test_security_options_are_read_in_both_spellings():
-    assert options.parse_security_options(("no-new-privileges", "seccomp=unconfined")) == (
-        options.SecurityOptions(no_new_privileges=True, seccomp="unconfined")
-    )
-    assert options.parse_security_options(("no-new-privileges:false",)) == options.SecurityOptions()
-
-
-@pytest.mark.parametrize(
-    "text", ["seccomp=/my.json", "apparmor=x", "label=disable", "no-new-privileges:x"]
-)
-def test_a_security_option_that_is_not_there_is_refused_by_name(text):
-    with pytest.raises(UnsupportedError, match=text):
-        options.parse_security_options((text,))
-
-
-@pytest.mark.parametrize(
-    ("text", "name"), [("net_admin", "CAP_NET_ADMIN"), ("CAP_CHOWN", "CAP_CHOWN"), ("all", "ALL")]
-)
-def test_a_capability_is_read_with_and_without_its_prefix(text, name):
-    assert options.parse_capability(text) == name
-
-
 @pytest.mark.parametrize(
     ("text", "pair"),
     [
