@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 _SECOND_NS = 1_000_000_000
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def clamp_times(upperdir: str, epoch: int) -> None:
@@ -13,30 +14,32 @@ def clamp_times(upperdir: str, epoch: int) -> None:
     `epoch` is in seconds. No link is followed; the tree is this process's alone.
     """
     latest_ns = epoch * _SECOND_NS
-    root_fd = os.open(upperdir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    here = os.open(upperdir, _DIRECTORY)
     try:
-        _clamp_directory(root_fd, latest_ns)
+        waiting = [_clamp_directory(here, latest_ns)]  # directories to enter, by depth
+        while waiting:
+            # one descriptor, however deep: ".." leads back, since nobody else moves anything
+            name = waiting[-1].pop() if waiting[-1] else ".."
+            if name == "..":
+                waiting.pop()
+                if not waiting:
+                    return
+            there = os.open(name, _DIRECTORY, dir_fd=here)
+            os.close(here)
+            here = there
+            if name != "..":
+                waiting.append(_clamp_directory(here, latest_ns))
     finally:
-        os.close(root_fd)
+        os.close(here)
 
 
-def _clamp_directory(directory_fd: int, latest_ns: int) -> None:
-    """Depth first: a directory's own time comes last, when nothing in it changes any more."""
+def _clamp_directory(directory_fd: int, latest_ns: int) -> list[str]:
+    """Clamp the directory and what is in it; the names of its directories."""
     with os.scandir(directory_fd) as entries:
         found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
-    for name, is_directory in found:
-        if is_directory:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-            child_fd = os.open(name, flags, dir_fd=directory_fd)
-            try:
-                _clamp_directory(child_fd, latest_ns)
-            finally:
-                os.close(child_fd)
-            continue
+    for name in (".", *(name for name, is_directory in found if not is_directory)):
         status = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
         if status.st_mtime_ns > latest_ns:
             times = (min(status.st_atime_ns, latest_ns), latest_ns)
             os.utime(name, ns=times, dir_fd=directory_fd, follow_symlinks=False)
-    status = os.fstat(directory_fd)
-    if status.st_mtime_ns > latest_ns:
-        os.utime(directory_fd, ns=(min(status.st_atime_ns, latest_ns), latest_ns))
+    return [name for name, is_directory in found if is_directory]

@@ -1,6 +1,7 @@
 import os
 
 from builder.layer.clamp import clamp_times
+from cache.statedir import remove_tree
 
 EPOCH = 1_000_000_000
 
@@ -28,7 +29,13 @@ def test_later_times_become_the_epoch_and_earlier_ones_stay(tmp_path):
 
 
 def test_the_depth_of_a_tree_does_not_matter(tmp_path):
-    path = tmp_path.joinpath(*map(str, range(150)))
-    path.mkdir(parents=True)
+    depth = 1050  # more than the interpreter recurses
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        here, parent = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(parent)
     clamp_times(str(tmp_path), EPOCH)
-    assert path.stat().st_mtime == EPOCH
+    assert os.stat(here).st_mtime == EPOCH
+    os.close(here)
+    remove_tree(str(tmp_path / "d"))
