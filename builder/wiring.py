@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -207,17 +207,21 @@ def _exporter(kind: str, engine: Engine) -> Exporter:
             raise UsageError(f'there is no output of type "{kind}"')
 
 
-def _mounted_view(engine: Engine) -> Callable[[ChainId], AbstractContextManager[str]]:
+def _mounted_view(engine: Engine) -> Callable[[Mapping[str, ChainId]], AbstractContextManager[str]]:
     from builder.sandbox.rootfs import mounted
 
     @contextmanager
-    def view(chain: ChainId) -> Generator[str]:
+    def view(trees: Mapping[str, ChainId]) -> Generator[str]:
         at = engine.state.scratch("view")
-        try:
-            with mounted(engine.snapshots.view(chain), at, volatile=False):
-                yield at
-        finally:
-            os.rmdir(at)
+        with ExitStack() as stack:
+            stack.callback(os.rmdir, at)
+            for name, chain in trees.items():
+                place = os.path.join(at, name) if name else at
+                if name:
+                    os.mkdir(place)
+                    stack.callback(os.rmdir, place)
+                stack.enter_context(mounted(engine.snapshots.view(chain), place, volatile=False))
+            yield at
 
     return view
 

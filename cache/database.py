@@ -94,6 +94,18 @@ MIGRATIONS: tuple[str, ...] = (
     -- Whether a container goes with its process: run --rm.
     ALTER TABLE containers ADD COLUMN auto_remove INTEGER NOT NULL DEFAULT 0;
     """,
+    """
+    -- The images of a name that has one for each of several platforms, in the index's order;
+    -- `names` has the one that is meant where no platform is said.
+    CREATE TABLE platform_images (
+      name TEXT NOT NULL,
+      platform TEXT NOT NULL,         -- linux/arm64
+      image_id TEXT NOT NULL REFERENCES images(image_id),
+      position INTEGER NOT NULL,
+      PRIMARY KEY (name, platform)
+    );
+    CREATE INDEX platform_images_image_id ON platform_images(image_id);
+    """,
 )
 """The n-th brings a file of version n to n + 1. Only ever appended to."""
 

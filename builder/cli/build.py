@@ -19,7 +19,7 @@ from builder.cli.result_file import forget, write_result
 from builder.commands.build import BuildRequest, BuiltImage, OutputSpec, build
 from builder.errors import UsageError
 from builder.frontend.plan import FrontendOptions
-from builder.image.platform import host_platform
+from builder.image.platform import host_platform, parse_platforms
 from builder.settings import settings_from
 from builder.wiring import open_engine
 from builder.worker.contexts import MAIN_CONTEXT, BuildContexts, open_contexts
@@ -35,7 +35,7 @@ class Arguments(RegistryOptions):
     target: str
     no_cache: bool
     no_cache_filter: tuple[str, ...]
-    platform: str | None
+    platforms: tuple[str, ...]
     build_contexts: tuple[str, ...]
     labels: tuple[str, ...]
     network: str
@@ -79,7 +79,13 @@ class Arguments(RegistryOptions):
 @click.option(
     "--no-cache-filter", multiple=True, metavar="STAGE", help="Run every step of these stages."
 )
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Platform of the image.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH[/VARIANT],...",
+    help="Platform of the image; of several, an image for each under one name.",
+)
 @click.option(
     "--build-context",
     "build_contexts",
@@ -197,6 +203,7 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
         dockerfile=contexts.dockerfile,
         contexts=contexts,
         options=frontend_options(arguments, contexts),
+        platforms=parse_platforms(arguments["platforms"]),
         tags=arguments["tags"],
         outputs=outputs_of(arguments),
         secrets=options.secrets_of(arguments["secrets"], os.environ),
@@ -237,7 +244,7 @@ def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendO
         build_args=_build_args(arguments),
         target=arguments["target"],
         labels=options.key_values(arguments["labels"], "label", None),
-        platform=options.platform(arguments["platform"] or ""),
+        platform=next(iter(parse_platforms(arguments["platforms"])), None),
         build_platform=host_platform(),
         directory_contexts=contexts.directory_names,
         image_contexts=contexts.images,
@@ -283,7 +290,9 @@ def _tell(
     if quiet:
         click.echo(image_id)
         return
-    click.echo(f"image {image_id}", err=True)
+    for image in built.platforms or (built.image,):
+        shown = f" for {image.config.platform}" if built.platforms else ""
+        click.echo(f"image {image.image_id}{shown}", err=True)
     for tag in arguments["tags"]:
         click.echo(f"tagged {tag}", err=True)
     for output, exported in zip(outputs, built.exported, strict=True):
@@ -296,7 +305,9 @@ def _write_metadata(path: str, tags: tuple[str, ...], built: BuiltImage) -> None
     import json
 
     digest = next((item.digest for item in built.exported if item.digest), "")
-    metadata: dict[str, str] = {"containerimage.config.digest": built.image.image_id}
+    metadata: dict[str, str] = {}
+    if not built.platforms:  # an index has no config
+        metadata["containerimage.config.digest"] = built.image.image_id
     if digest:
         metadata["containerimage.digest"] = digest
     if tags:

@@ -20,7 +20,7 @@ _TIME = "set SOURCE_DATE_EPOCH, in the environment or as a --build-arg"
 _FILES = "RUN --mount=type=bind takes files from a context, --build-context names another one"
 
 REFUSED: Mapping[str, str | None] = {
-    "--all-platforms": "build for each platform with --platform",
+    "--all-platforms": "name the platforms: --platform linux/amd64,linux/arm64",
     "--annotation": "--output type=oci,dest=FILE,annotation.KEY=VALUE annotates what it writes",
     "--attest": "attestations are not made; leave it out",
     "--cache-from": _CACHE,
@@ -43,7 +43,7 @@ REFUSED: Mapping[str, str | None] = {
     "--isolation": None,
     "--jobs": "stages that don't depend on each other always run at the same time",
     "--layers": "steps are always cached; --no-cache runs them all",
-    "--manifest": "build for each platform with --platform",
+    "--manifest": "-t names the index of several platforms, too",
     "--memory": _LIMITS,
     "-m": _LIMITS,
     "--memory-swap": _LIMITS,

@@ -8,12 +8,10 @@ import stat
 from collections.abc import Iterable, Mapping
 
 from builder.commands.build import OutputSpec
-from builder.errors import UnsupportedError, UsageError
+from builder.errors import UsageError
 from builder.export.api import Compression
 from builder.frontend.goformat import truth
 from builder.graph.model import NetworkMode
-from builder.image.model import Platform
-from builder.image.platform import parse_platform
 from cache.record import replace
 
 OUTPUT_KINDS = ("oci", "docker", "tar", "local", "image", "registry")
@@ -65,11 +63,8 @@ def output_spec(text: str) -> OutputSpec:
         raise UsageError(
             f'--output type "{kind}" is not known', hint=f"one of {', '.join(OUTPUT_KINDS)}"
         )
-    annotations = tuple(
-        (key.removeprefix("annotation."), fields.pop(key))
-        for key in list(fields)
-        if key.startswith("annotation.")
-    )
+    annotations = _annotations(fields, "annotation.", "annotation-manifest.")
+    index_annotations = _annotations(fields, "annotation-index.")
     name = fields.pop("name", "")
     spec = OutputSpec(
         kind=kind,
@@ -79,6 +74,7 @@ def output_spec(text: str) -> OutputSpec:
         compression_level=_number(fields.pop("compression-level", ""), "compression-level"),
         force_compression=_is_true(fields.pop("force-compression", "false")),
         annotations=annotations,
+        index_annotations=index_annotations,
     )
     push = fields.pop("push", "false") if kind in {"image", "registry"} else ""
     if kind == "image" and _is_true(push):
@@ -86,13 +82,23 @@ def output_spec(text: str) -> OutputSpec:
     if kind == "docker" and not spec.dest:  # into the daemon, with docker: here, into the store
         spec = replace(spec, kind="image")
     if fields.pop("tar", "true") == "false" and kind == "oci":
-        spec = OutputSpec("oci-dir", spec.dest, spec.names, spec.compression,
-                          spec.compression_level, spec.force_compression, annotations)  # fmt: skip
+        spec = replace(spec, kind="oci-dir")
     if spec.kind == "registry" and spec.dest:
         raise UsageError("--output type=registry has no dest=", hint="name=NAME says where to")
     if fields:
         raise UsageError(f"--output type={kind} has no option {', '.join(sorted(fields))}")
     return spec
+
+
+def _annotations(fields: dict[str, str], *prefixes: str) -> tuple[tuple[str, str], ...]:
+    """Take those out whose key has one of the prefixes."""
+    found = [
+        (key.removeprefix(prefix), key)
+        for key in fields
+        for prefix in prefixes
+        if key.startswith(prefix)
+    ]
+    return tuple((name, fields.pop(key)) for name, key in found)
 
 
 def _compression(text: str) -> Compression | None:
@@ -105,16 +111,6 @@ def _compression(text: str) -> Compression | None:
             raise UsageError(
                 f'compression "{text}" is not known', hint="one of gzip, zstd, uncompressed"
             )
-
-
-def platform(text: str) -> Platform | None:
-    """`--platform`'s value: one platform, or "" for none given."""
-    if "," in text:
-        raise UnsupportedError(
-            f"--platform {text}: an image has one platform",
-            hint="build for each platform by itself, under a tag of its own",
-        )
-    return parse_platform(text) if text else None
 
 
 def keeps_git_dir(build_args: Mapping[str, str]) -> bool:

@@ -13,6 +13,7 @@ from builder.cli.table import table, truncated
 from builder.cli.units import ago, human_size
 from builder.commands.images import HistoryLine, history
 from builder.image.assemble import seconds_of
+from builder.image.platform import parse_platform
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
@@ -28,6 +29,7 @@ class Arguments(TypedDict):
     no_trunc: bool
     quiet: bool
     template: str
+    platform: str | None
 
 
 @click.command(cls=Command)
@@ -40,10 +42,14 @@ class Arguments(TypedDict):
 @click.option(
     "--format", "template", default="", metavar="TEMPLATE", help="A Go template, or json."
 )
+@click.option(
+    "--platform", metavar="OS/ARCH[/VARIANT]", help="Of a name for several platforms (ours)."
+)
 def command(**arguments: Unpack[Arguments]) -> None:
     """Show the instructions that made IMAGE, the latest first, and what each added."""
     with open_engine(settings_from(os.environ, euid=os.geteuid()), mounts=False) as engine:
-        lines = history(engine, arguments["image"])
+        platform = parse_platform(arguments["platform"]) if arguments["platform"] else None
+        lines = history(engine, arguments["image"], platform)
     click.echo(_text(lines, arguments), nl=False)
 
 

@@ -12,6 +12,7 @@ from builder.cli.command import Command
 from builder.commands.inspect import MAPS, inspect
 from builder.errors import EXIT_DONE, EXIT_FAILED
 from builder.image.codec import JsonDict
+from builder.image.platform import parse_platform
 from builder.settings import settings_from
 from builder.wiring import open_engine
 from cache.errors import NotFoundError
@@ -27,15 +28,22 @@ from cache.errors import NotFoundError
     type=click.Choice(["", "image", "container"]),
     help="Look for these alone.",
 )
-def command(names: tuple[str, ...], template: str, kind: str) -> int:
+@click.option(
+    "--platform", metavar="OS/ARCH[/VARIANT]", help="Of images for several platforms (ours)."
+)
+def command(names: tuple[str, ...], template: str, kind: str, platform: str | None) -> int:
     """Show all about images and containers, by name or id, as JSON."""
     status = EXIT_DONE
     documents: list[JsonDict] = []
+    wanted = parse_platform(platform) if platform else None
     with open_engine(settings_from(os.environ, euid=os.geteuid()), mounts=False) as engine:
         for name in names:
-            document = inspect(engine, name, kind=kind)
+            document = inspect(engine, name, kind=kind, platform=wanted)
             if document is None:
-                failure.report(NotFoundError(f"there is no {kind or 'image or container'} {name}"))
+                what = f"{kind or 'image or container'} {name}"
+                failure.report(
+                    NotFoundError(f"there is no {what}" + f" for {wanted}" * bool(wanted))
+                )
                 status = EXIT_FAILED
             else:
                 documents.append(document)

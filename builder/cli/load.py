@@ -9,7 +9,8 @@ import click
 from builder.cli.command import Command
 from builder.cli.warn import warn
 from builder.commands.load import STDIN, LoadedImage, load
-from builder.image.platform import parse_platform
+from builder.errors import UsageError
+from builder.image.platform import parse_platforms
 from builder.image.reference import familiar_name
 from builder.settings import settings_from
 from builder.wiring import open_engine
@@ -26,18 +27,25 @@ from builder.wiring import open_engine
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing.")
 @click.option(
-    "--platform", metavar="OS/ARCH[/VARIANT]", help="Of an image for several platforms (ours)."
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH[/VARIANT],...",
+    help="Of an image for several platforms these (ours).",
 )
-def command(path: str, quiet: bool, platform: str | None) -> None:
+@click.option("--all-platforms", is_flag=True, help="All that the archive has.")
+def command(path: str, quiet: bool, platforms: tuple[str, ...], all_platforms: bool) -> None:
     """Take images from an archive into the store; prints their names."""
-    wanted = parse_platform(platform) if platform else None
+    if platforms and all_platforms:
+        raise UsageError("--all-platforms and --platform exclude each other")
+    wanted = parse_platforms(platforms)
     with open_engine(settings_from(os.environ, euid=os.geteuid()), emit=warn) as engine:
-        loaded = load(engine, path, platform=wanted)
+        loaded = load(engine, path, wanted, every=all_platforms)
     if not quiet:
         click.echo("".join(map(_lines, loaded)), nl=False)
 
 
 def _lines(loaded: LoadedImage) -> str:
     if not loaded.names:
-        return f"Loaded image ID: {loaded.image.image_id}\n"
+        return "".join(f"Loaded image ID: {image.image_id}\n" for image in loaded.images)
     return "".join(f"Loaded image: {familiar_name(name)}\n" for name in loaded.names)

@@ -11,8 +11,9 @@ import click
 from builder.cli.command import Command
 from builder.cli.registry_options import RegistryOptions, access_of, with_registry_options
 from builder.cli.render.choose import renderer_for
-from builder.commands.pull import PulledImage, pull
-from builder.image.platform import parse_platform
+from builder.commands.pull import Platforms, PulledImage, pull
+from builder.errors import UsageError
+from builder.image.platform import parse_platforms
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
@@ -22,25 +23,33 @@ from builder.wiring import open_engine
 @click.option("-a", "--all-tags", is_flag=True, help="Every tag of the repository.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the image's name alone.")
 @click.option(
-    "--platform", metavar="OS/ARCH[/VARIANT]", help="Of an image for several platforms (ours)."
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH[/VARIANT],...",
+    help="Of an image for several platforms these (ours).",
 )
+@click.option("--all-platforms", is_flag=True, help="All that the image is there for.")
 @with_registry_options
 def command(
     name: str,
     all_tags: bool,
     quiet: bool,
-    platform: str | None,
+    platforms: tuple[str, ...],
+    all_platforms: bool,
     **options: Unpack[RegistryOptions],
 ) -> None:
     """Get an image from its registry; prints its digest and its whole name."""
-    wanted = parse_platform(platform) if platform else None
+    if platforms and all_platforms:
+        raise UsageError("--all-platforms and --platform exclude each other")
+    wanted = Platforms(parse_platforms(platforms), every=all_platforms)
     access = access_of(options)
     renderer = renderer_for("quiet" if quiet else "auto", sys.stderr)
     try:
         with open_engine(
             settings_from(os.environ, euid=os.geteuid()), emit=renderer, access=access
         ) as engine:
-            found = pull(engine, name, platform=wanted, all_tags=all_tags)
+            found = pull(engine, name, wanted, all_tags=all_tags)
     finally:
         renderer.close()
     click.echo("".join(_lines(one, quiet=quiet) for one in found), nl=False)

@@ -13,6 +13,7 @@ from builder.cli.registry_options import RegistryOptions, access_of, with_regist
 from builder.cli.render.choose import renderer_for
 from builder.commands.push import PushRequest, push
 from builder.export.api import Compression
+from builder.image.platform import parse_platform
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
@@ -22,6 +23,7 @@ class Arguments(RegistryOptions):
 
     all_tags: bool
     quiet: bool
+    platform: str | None
     compression: Compression | None
     compression_level: int | None
     force_compression: bool
@@ -31,6 +33,11 @@ class Arguments(RegistryOptions):
 @click.argument("name", metavar="NAME[:TAG]")
 @click.option("-a", "--all-tags", is_flag=True, help="Every tag of the repository.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the image's name alone.")
+@click.option(
+    "--platform",
+    metavar="OS/ARCH[/VARIANT]",
+    help="Of a name for several platforms this one (all).",
+)
 @click.option(
     "--compression",
     "--compression-format",
@@ -48,6 +55,7 @@ def command(name: str, **options: Unpack[Arguments]) -> None:
     request = PushRequest(
         name,
         all_tags=options["all_tags"],
+        platform=parse_platform(options["platform"]) if options["platform"] else None,
         compression=options["compression"],
         compression_level=options["compression_level"],
         force_compression=options["force_compression"],

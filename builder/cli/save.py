@@ -12,6 +12,7 @@ from builder.cli.command import Command
 from builder.commands.save import SaveFormat, SaveRequest, save
 from builder.errors import UsageError
 from builder.export.output import STDOUT
+from builder.image.platform import parse_platform
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
@@ -28,12 +29,19 @@ from builder.wiring import open_engine
     type=click.Choice(["docker-archive", "oci-archive", "oci-dir"]),
     help="What to write (default: docker-archive).",
 )
-def command(images: tuple[str, ...], dest: str, archive_format: str) -> None:
-    """Write images, by name or id, to an archive that other tools load."""
+@click.option(
+    "--platform", metavar="OS/ARCH[/VARIANT]", help="Of a name for several platforms this one."
+)
+def command(images: tuple[str, ...], dest: str, archive_format: str, platform: str | None) -> None:
+    """Write images, by name or id, to an archive that other tools load.
+
+    Of a name for several platforms an OCI archive gets all, a docker archive this machine's.
+    """
+    wanted = parse_platform(platform) if platform else None
     if dest == STDOUT and archive_format == "oci-dir":
         raise UsageError("a directory can't go to stdout", hint="name one with -o DIR")
     if dest == STDOUT and sys.stdout.isatty():
         raise UsageError("stdout is a terminal", hint="use -o FILE, or redirect the output")
-    request = SaveRequest(images, dest, cast("SaveFormat", archive_format))
+    request = SaveRequest(images, dest, cast("SaveFormat", archive_format), wanted)
     with open_engine(settings_from(os.environ, euid=os.geteuid())) as engine:
         save(engine, request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from builder.engine import Engine
 from builder.errors import UsageError
@@ -10,19 +10,22 @@ from builder.events import Warned
 from builder.export.api import Compression, Exported, ExportRequest
 from builder.frontend.lower import plan
 from builder.frontend.plan import CheckWarning, FrontendOptions, Plan
-from builder.graph.order import stack_of
+from builder.graph.model import Graph
+from builder.graph.order import merged, stack_of
 from builder.image.assemble import assemble, seconds_of
-from builder.image.model import ImageConfig, StoredImage
+from builder.image.imagestore import best_for
+from builder.image.model import ImageConfig, Platform, StoredImage
+from builder.image.platform import host_platform
 from builder.image.reference import new_name
 from builder.location import SourceFile
 from builder.solver.api import Result
-from builder.solver.solve import Solving, solve
+from builder.solver.solve import Solving, solve_all
 from builder.worker.contexts import BuildContexts
 from builder.worker.image_step import PullsImages, StoreResolver
 from builder.worker.local import LocalWorker
 from builder.worker.parts import LayerSinks, StepInputs
 from cache.leases import Lease
-from cache.record import field, record
+from cache.record import field, record, replace
 
 COMPRESSED_OUTPUTS = frozenset({"oci", "oci-dir", "registry"})
 """Outputs whose layers are compressed by default."""
@@ -42,6 +45,7 @@ class OutputSpec:
     compression_level: int | None = None
     force_compression: bool = False
     annotations: tuple[tuple[str, str], ...] = ()
+    index_annotations: tuple[tuple[str, str], ...] = ()
 
 
 @record
@@ -56,13 +60,15 @@ class BuildRequest:
     secrets: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     ssh: Mapping[str, str] = field(default_factory=dict[str, str])  # id → socket
     pull: bool = False  # ask the registries for images that the store has, too
+    platforms: tuple[Platform, ...] = ()  # several: an image for each; `options` has the first
 
 
 @record
 class BuiltImage:
-    """What a build gave."""
+    """What a build gave; `image` is the only one, or the one that the names mean first."""
 
     image: StoredImage
+    platforms: tuple[StoredImage, ...]  # where it was built for several: all
     exported: tuple[Exported, ...]
     warnings: tuple[CheckWarning, ...]
 
@@ -70,13 +76,14 @@ class BuiltImage:
 def build(engine: Engine, request: BuildRequest) -> BuiltImage:
     """Turn Dockerfile text into a stored image, tag it and export it."""
     check_outputs(request.outputs)  # before anything is built
+    _check_platforms(request)
     tags = _tags(request)
     with engine.leases.hold() as lease:
         resolver = resolver_of(engine, lease, always=request.pull)
-        planned = plan(request.dockerfile, request.options, resolver)
-        announce(engine, planned)
+        plans = [plan(request.dockerfile, options, resolver) for options in _options(request)]
+        announce(engine, plans[0])
         inputs = StepInputs(contexts=request.contexts, secrets=request.secrets, ssh=request.ssh)
-        sinks = _sinks(engine, planned, request.outputs)
+        sinks = _sinks(engine, [planned.graph for planned in plans], request.outputs)
         with LocalWorker(engine, lease, inputs, sinks=sinks) as worker:
             solving = Solving(
                 worker=worker,
@@ -85,10 +92,52 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
                 lock=lambda name: engine.state.lock(name, given_up=worker.is_cancelled),
                 now=engine.now,
             )
-            solved = solve(planned.graph, solving)
-            image = store(engine, planned, solved, tags)
-        exported = tuple(_export(engine, image, output, tags) for output in request.outputs)
-    return BuiltImage(image, exported, planned.warnings)
+            solved = _solve(plans, solving)
+            images = [store(engine, *pair) for pair in zip(plans, solved, strict=True)]
+            image, platforms = _named(engine, images, tags)
+        exported = tuple(
+            _export(engine, image, platforms, output, tags) for output in request.outputs
+        )
+    return BuiltImage(image, platforms, exported, plans[0].warnings)
+
+
+def _check_platforms(request: BuildRequest) -> None:
+    if len(request.platforms) > 1 and any(one.kind == "docker" for one in request.outputs):
+        raise UsageError(
+            "a docker archive holds one platform",
+            hint="use --output type=oci, or build for one --platform",
+        )
+
+
+def _options(request: BuildRequest) -> tuple[FrontendOptions, ...]:
+    """What each platform's image is planned by."""
+    several = len(request.platforms) > 1
+    return tuple(
+        replace(request.options, platform=platform, names_platform=several)
+        for platform in request.platforms or (request.options.platform,)
+    )
+
+
+def _solve(plans: Sequence[Plan], solving: Solving) -> tuple[Result, ...]:
+    """All platforms at once: a step that several of them need is done once."""
+    return solve_all(merged([planned.graph for planned in plans]), solving)
+
+
+def _named(
+    engine: Engine, images: Sequence[StoredImage], tags: Sequence[str]
+) -> tuple[StoredImage, tuple[StoredImage, ...]]:
+    """The image that the names mean where no platform is said, and all if there are several."""
+    distinct = tuple({image.image_id: image for image in images}.values())
+    by_platform = {image.config.platform: image for image in distinct}
+    image = best_for(by_platform, host_platform()) or distinct[0]
+    for tag in tags:
+        if len(distinct) > 1:
+            engine.images.tag_platforms(tag, by_platform, image)
+        else:
+            engine.images.tag(tag, image.image_id)
+    if len(distinct) == 1:
+        return engine.images.get(image.image_id), ()
+    return engine.images.get(image.image_id), distinct
 
 
 def check_outputs(outputs: tuple[OutputSpec, ...]) -> None:
@@ -118,13 +167,15 @@ def resolver_of(engine: Engine, lease: Lease, *, always: bool = False) -> StoreR
     return StoreResolver(engine, lease, puller, always=always)
 
 
-def _sinks(engine: Engine, planned: Plan, outputs: tuple[OutputSpec, ...]) -> LayerSinks | None:
-    """Compresses the target's new layers while they are packed, where an output wants that."""
+def _sinks(
+    engine: Engine, graphs: Sequence[Graph], outputs: tuple[OutputSpec, ...]
+) -> LayerSinks | None:
+    """Compresses the targets' new layers while they are packed, where an output wants that."""
     wanted = next((one for one in outputs if one.kind in COMPRESSED_OUTPUTS), None)
     if wanted is None or wanted.compression == "uncompressed":
         return None
     return LayerSinks(
-        vertices=frozenset(vertex.id for vertex in stack_of(planned.graph)),
+        vertices=frozenset(vertex.id for graph in graphs for vertex in stack_of(graph)),
         open=lambda: engine.layer_sink(wanted.compression, wanted.compression_level),
     )
 
@@ -145,14 +196,10 @@ def announce(engine: Engine, planned: Plan) -> None:
         engine.emit(Warned(f"[Warning] One or more build-args [{names}] were not consumed"))
 
 
-def store(engine: Engine, planned: Plan, solved: Result, tags: tuple[str, ...]) -> StoredImage:
-    """Keep the image that `solved` is the root filesystem of, under `tags`."""
+def store(engine: Engine, planned: Plan, solved: Result) -> StoredImage:
+    """Keep the image that `solved` is the root filesystem of."""
     sizes, times = _layers(engine, solved)
-    config = image_config(planned, solved, times)
-    image = engine.images.put(config, sizes)
-    for tag in tags:
-        engine.images.tag(tag, image.image_id)
-    return image
+    return engine.images.put(image_config(planned, solved, times), sizes)
 
 
 def _layers(engine: Engine, solved: Result) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -189,7 +236,11 @@ def image_config(planned: Plan, solved: Result, times: tuple[int, ...]) -> Image
 
 
 def _export(
-    engine: Engine, image: StoredImage, output: OutputSpec, tags: tuple[str, ...]
+    engine: Engine,
+    image: StoredImage,
+    platforms: tuple[StoredImage, ...],
+    output: OutputSpec,
+    tags: tuple[str, ...],
 ) -> Exported:
     if output.kind == "image":
         return Exported(dest="")
@@ -203,5 +254,7 @@ def _export(
             compression_level=output.compression_level,
             force_compression=output.force_compression,
             annotations=output.annotations,
+            index_annotations=output.index_annotations,
+            platforms=platforms,
         )
     )

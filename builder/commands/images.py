@@ -10,9 +10,9 @@ from builder.errors import UsageError
 from builder.frontend.wildcard import Wildcard
 from builder.image.assemble import seconds_of
 from builder.image.imagestore import manifest_digest
-from builder.image.model import HistoryEntry, StoredImage
+from builder.image.model import HistoryEntry, Platform, StoredImage
 from builder.image.reference import Reference, new_name, parse_reference
-from builder.worker.stored_images import find_image
+from builder.worker.stored_images import find_image, platforms_of
 from cache.digest import Digest
 
 FILTERS = ("dangling", "label", "before", "since", "reference")
@@ -53,10 +53,12 @@ def list_images(
 
 
 def _lines(image: StoredImage) -> list[ListedImage]:
-    references = [parse_reference(name) for name in image.names]
-    tagged = [one for one in references if one.tag]
-    if not references:
+    """A name for several platforms is listed with the image that it means first."""
+    if not image.names:
         return [ListedImage(image, None)]
+    shared = set(image.platform_names)
+    references = [parse_reference(name) for name in image.names if name not in shared]
+    tagged = [one for one in references if one.tag]
     return [ListedImage(image, one, manifest_digest(image, one)) for one in tagged or references]
 
 
@@ -124,13 +126,17 @@ def created_at(image: StoredImage) -> float | None:
 
 
 def tag(engine: Engine, source: str, name: str) -> None:
-    """Give the image `source` another name."""
-    engine.images.tag(new_name(name), find_image(engine, source).image_id)
+    """Give the image `source` another name, or the images that it is for several platforms."""
+    image = find_image(engine, source)
+    if platforms := platforms_of(engine, source):
+        engine.images.tag_platforms(new_name(name), platforms, image)
+    else:
+        engine.images.tag(new_name(name), image.image_id)
 
 
-def history(engine: Engine, text: str) -> tuple[HistoryLine, ...]:
+def history(engine: Engine, text: str, platform: Platform | None = None) -> tuple[HistoryLine, ...]:
     """The instructions that made the image, the latest first."""
-    image = find_image(engine, text)
+    image = find_image(engine, text, platform)
     sizes = iter(image.layer_sizes)
     lines = [
         HistoryLine(entry, 0 if entry.empty_layer else next(sizes, 0), None)

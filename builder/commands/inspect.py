@@ -6,7 +6,7 @@ from builder.commands.ps import inspect_container
 from builder.engine import Engine
 from builder.image.codec import JsonDict, container_dict
 from builder.image.errors import InvalidReferenceError
-from builder.image.model import StoredImage
+from builder.image.model import Platform, StoredImage
 from builder.image.reference import parse_reference
 
 MAPS = frozenset({"Annotations", "Data", "ExposedPorts", "Labels", "Networks", "Ports", "Volumes"})
@@ -14,24 +14,28 @@ MAPS = frozenset({"Annotations", "Data", "ExposedPorts", "Labels", "Networks", "
 """
 
 
-def inspect(engine: Engine, text: str, *, kind: str = "") -> JsonDict | None:
+def inspect(
+    engine: Engine, text: str, *, kind: str = "", platform: Platform | None = None
+) -> JsonDict | None:
     """The document about what `text` names, or None: `kind` is image, container, or "" for any.
 
-    A container goes before an image of the same name, as with docker.
+    A container goes before an image of the same name, as with docker; with a `platform` only images
+    are meant.
     """
-    if kind in {"", "container"}:
+    if kind in {"", "container"} and platform is None:
         document = inspect_container(engine, text)
         if document is not None:
             return document
     if kind in {"", "image"}:
-        return inspect_image(engine, text)
+        return inspect_image(engine, text, platform)
     return None
 
 
-def inspect_image(engine: Engine, text: str) -> JsonDict | None:
+def inspect_image(engine: Engine, text: str, platform: Platform | None = None) -> JsonDict | None:
     """What `docker image inspect` shows; None where there is no such image."""
     try:
-        image = engine.images.find(text)
+        find_for, find = engine.images.find_for, engine.images.find
+        image = find_for(text, platform) if platform else find(text)
     except InvalidReferenceError:
         return None
     return None if image is None else image_document(image)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from builder.engine import Engine
 from builder.errors import UsageError
+from builder.image.imagestore import best_for
 from builder.image.model import MediaType, Platform, StoredImage
 from builder.image.platform import host_platform
 from builder.image.reference import parse_reference
@@ -28,25 +29,42 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image and the names that it came with."""
+    """What an archive has under its names: an image, or one for each of several platforms."""
 
-    image: StoredImage
+    images: tuple[StoredImage, ...]
     names: tuple[str, ...]
 
 
-def load(engine: Engine, path: str, *, platform: Platform | None = None) -> tuple[LoadedImage, ...]:
+def load(
+    engine: Engine, path: str, platforms: Sequence[Platform] = (), *, every: bool = False
+) -> tuple[LoadedImage, ...]:
     """Take in all images of the archive or layout at `path`, "-" for stdin, and tag them.
 
-    Of an image for several platforms, the one for `platform`: this machine's, if it is None.
+    Of an image for several platforms, those for `platforms`: this machine's, if there are none.
+    `every`: all that it has.
     """
     loaded: list[LoadedImage] = []
+    wanted = platforms or (host_platform(),)
     with _source(engine, path) as source, engine.leases.hold() as lease:
-        for found in images_in_source(source, platform or host_platform()):
-            image = keep_image(engine, source, found, lease)
-            for name in (*found.names, *_digest_names(found)):
-                engine.images.tag(name, image.image_id)
-            loaded.append(LoadedImage(engine.images.get(image.image_id), found.names))
+        for found in images_in_source(source, wanted, every=every):
+            images = tuple(keep_image(engine, source, one, lease) for one in found)
+            _tag(engine, found, images)
+            now = tuple(engine.images.get(image.image_id) for image in images)
+            loaded.append(LoadedImage(now, found[0].names))
     return tuple(loaded)
+
+
+def _tag(engine: Engine, found: Sequence[SourceImage], images: Sequence[StoredImage]) -> None:
+    for one, image in zip(found, images, strict=True):
+        for name in _digest_names(one):
+            engine.images.tag(name, image.image_id)
+    by_platform = {image.config.platform: image for image in images}
+    meant = best_for(by_platform, host_platform()) or images[0]
+    for name in found[0].names:
+        if len(images) > 1:
+            engine.images.tag_platforms(name, by_platform, meant)
+        else:
+            engine.images.tag(name, meant.image_id)
 
 
 def _digest_names(found: SourceImage) -> list[str]:

@@ -15,6 +15,14 @@ from cache.record import record, replace
 
 
 @record
+class Platforms:
+    """Which images to take of a name that has them for several platforms."""
+
+    named: tuple[Platform, ...] = ()  # none: this machine's
+    every: bool = False
+
+
+@record
 class PulledImage:
     """A name and what the registry has under it."""
 
@@ -23,21 +31,22 @@ class PulledImage:
 
 
 def pull(
-    engine: Engine, name: str, *, platform: Platform | None = None, all_tags: bool = False
+    engine: Engine, name: str, platforms: Platforms, *, all_tags: bool = False
 ) -> tuple[PulledImage, ...]:
-    """Get the image `name` means, or with `all_tags` every image of its repository.
-
-    Of images for several platforms, that for `platform`: this machine's, if it is None.
-    """
+    """Get the image `name` means, or with `all_tags` every image of its repository."""
     reference = parse_reference(name)
-    wanted = platform or host_platform()
     puller = Puller(engine, engine.registries())
     with engine.leases.hold() as lease:
         if not all_tags:
-            return (PulledImage(reference, puller.pull(reference, wanted, lease)),)
+            return (_one(puller, reference, platforms, lease),)
         if reference.digest is not None or name.rpartition("/")[2].count(":"):
             raise UsageError(f"--all-tags takes a repository, {name} has a tag or digest")
-        return _all(engine, puller, reference, wanted, lease)
+        return _all(engine, puller, reference, platforms, lease)
+
+
+def _one(puller: Puller, reference: Reference, platforms: Platforms, lease: Lease) -> PulledImage:
+    named = platforms.named or (host_platform(),)
+    return PulledImage(reference, puller.pull(reference, named, lease, every=platforms.every))
 
 
 def pull_missing(engine: Engine, name: str) -> StoredImage:
@@ -53,14 +62,14 @@ def pull_missing(engine: Engine, name: str) -> StoredImage:
 
 
 def _all(
-    engine: Engine, puller: Puller, repository: Reference, platform: Platform, lease: Lease
+    engine: Engine, puller: Puller, repository: Reference, platforms: Platforms, lease: Lease
 ) -> tuple[PulledImage, ...]:
     """What is no image for this platform is passed over: signatures have tags as well."""
     found: list[PulledImage] = []
     for tag in sorted(puller.tags(repository)):
         reference = replace(repository, tag=tag)
         try:
-            found.append(PulledImage(reference, puller.pull(reference, platform, lease)))
+            found.append(_one(puller, reference, platforms, lease))
         except UnsupportedImageError as error:
             engine.emit(Warned(f"{reference.familiar} is left out: {error.message}"))
     return tuple(found)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from builder.engine import Engine
 from builder.errors import UnknownImageError, UsageError
 from builder.export.api import Compression, ExportRequest
-from builder.image.model import StoredImage
+from builder.image.model import Platform, StoredImage
 from builder.image.reference import Reference, parse_reference
-from builder.worker.stored_images import find_image
+from builder.worker.stored_images import find_image, images_of
 from cache.record import record
 
 
@@ -17,6 +17,7 @@ class PushRequest:
 
     name: str
     all_tags: bool = False
+    platform: Platform | None = None  # of a name for several this one; None: the index
     compression: Compression | None = None
     compression_level: int | None = None
     force_compression: bool = False
@@ -31,7 +32,10 @@ class PushedImage:
 
 
 def push(engine: Engine, request: PushRequest) -> tuple[PushedImage, ...]:
-    """Send the image `name` means, or with `all_tags` every tag of its repository."""
+    """Send the image `name` means, or with `all_tags` every tag of its repository.
+
+    A name for several platforms is sent as an index of them all.
+    """
     exporter = engine.exporter("registry")
     pushed: list[PushedImage] = []
     for reference, image in _images(engine, request):
@@ -40,6 +44,7 @@ def push(engine: Engine, request: PushRequest) -> tuple[PushedImage, ...]:
                 image=image,
                 names=(reference.normal,),
                 dest="",
+                platforms=() if request.platform else images_of(engine, reference.normal),
                 compression=request.compression,
                 compression_level=request.compression_level,
                 force_compression=request.force_compression,
@@ -52,11 +57,11 @@ def push(engine: Engine, request: PushRequest) -> tuple[PushedImage, ...]:
 def _images(engine: Engine, request: PushRequest) -> list[tuple[Reference, StoredImage]]:
     reference = parse_reference(request.name)
     if not request.all_tags:
-        return [(reference, find_image(engine, reference.normal))]
+        return [(reference, find_image(engine, reference.normal, request.platform))]
     if reference.digest is not None or ":" in request.name.rpartition("/")[2]:
         raise UsageError(f"--all-tags takes a repository, {request.name} has a tag or digest")
     known = (parse_reference(name) for name in engine.images.names())
     tagged = [one for one in known if one.repository == reference.repository and one.tag]
     if not tagged:
         raise UnknownImageError(f"the store has no tag of {reference.familiar_repository}")
-    return [(one, find_image(engine, one.normal)) for one in tagged]
+    return [(one, find_image(engine, one.normal, request.platform)) for one in tagged]

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from builder.engine import Engine
 from builder.image.imagestore import stored_name
-from builder.image.model import StoredImage
+from builder.image.model import Platform, StoredImage
 from builder.image.reference import parse_reference
 from builder.runtime.container import ContainerReport
 from builder.runtime.containers import Containers
-from builder.worker.stored_images import find_image
+from builder.worker.stored_images import find_image, images_of
 from cache.digest import Digest
 from cache.errors import PybuildError
 
@@ -26,27 +26,48 @@ class ImageInUseError(PybuildError):
 class Removed:
     """What removing an image took away."""
 
-    untagged: tuple[str, ...]  # normal forms
-    deleted: Digest | None
+    untagged: tuple[str, ...] = ()  # normal forms
+    deleted: tuple[Digest, ...] = ()
 
 
-def remove_image(engine: Engine, text: str, *, force: bool) -> Removed:
+def remove_image(
+    engine: Engine, text: str, *, force: bool, platform: Platform | None = None
+) -> Removed:
     """Take the name away; the image too, if that was its last one or `text` is its id.
 
-    ImageInUseError where a container was made from it, unless `force`; and, for an id, where it
-    has names in several repositories. A running container's image stays in any case.
+    A name for several platforms goes with all of its images, or with a `platform` that one's image
+    alone. ImageInUseError where a container was made from one, unless `force`; and, for an id,
+    where it has names in several repositories. A running container's image stays in any case.
     """
-    image = find_image(engine, text)
+    image = find_image(engine, text, platform)
     name = _name_meant(image, text)
     names = () if name is None else _names_with(image, name)
-    if name is not None and len(image.names) > len(names):
-        for one in names:
-            engine.images.untag(one)
-        return Removed(names, None)
+    if platform is not None and images_of(engine, text):
+        return _remove_platform(engine, image, text, force=force)
+    goes = [one for one in images_of(engine, text) or (image,) if set(one.names) <= set(names)]
+    if name is not None and not goes:
+        return _untagged(engine, names)
     _check_names(image, by_name=name is not None, force=force)
+    for one in goes or [image]:
+        _check_containers(engine, one, text, force=force)
+    untagged = names or image.names
+    _untagged(engine, untagged)
+    for one in goes or [image]:
+        engine.images.remove(one.image_id)
+    return Removed(untagged, tuple(one.image_id for one in goes or [image]))
+
+
+def _untagged(engine: Engine, names: tuple[str, ...]) -> Removed:
+    for name in names:
+        engine.images.untag(name)
+    return Removed(names)
+
+
+def _remove_platform(engine: Engine, image: StoredImage, text: str, *, force: bool) -> Removed:
+    """The image of one platform; its names go on meaning the others."""
     _check_containers(engine, image, text, force=force)
     engine.images.remove(image.image_id)
-    return Removed(image.names, image.image_id)
+    return Removed(deleted=(image.image_id,))
 
 
 def _name_meant(image: StoredImage, text: str) -> str | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from builder.engine import Engine
 from builder.export.api import Exported, ExportRequest, NamedImage
+from builder.image.model import Platform
 from builder.image.reference import parse_reference
-from builder.worker.stored_images import find_image
+from builder.worker.stored_images import find_image, images_of
 from cache.digest import Digest
+from cache.record import replace
 
 SaveFormat = Literal["docker-archive", "oci-archive", "oci-dir"]
 
@@ -30,26 +31,34 @@ class SaveRequest:
     images: tuple[str, ...]
     dest: str  # "-" for stdout
     format: SaveFormat = "docker-archive"
+    platform: Platform | None = None  # of a name for several this one; None: the index
 
 
 def save(engine: Engine, request: SaveRequest) -> Exported:
     """Write the images; UnknownImageError where one isn't there, before anything is written."""
-    first, *more = _named_images(engine, request.images)
+    first, *more = _named_images(engine, request)
     exporter = engine.exporter(_EXPORTERS[request.format])
     return exporter.export(
-        ExportRequest(image=first.image, names=first.names, dest=request.dest, more=tuple(more))
+        ExportRequest(
+            image=first.image,
+            names=first.names,
+            platforms=first.platforms,
+            dest=request.dest,
+            more=tuple(more),
+        )
     )
 
 
-def _named_images(engine: Engine, texts: Sequence[str]) -> list[NamedImage]:
-    """Each image once, with all the names that it was asked for by."""
-    names: dict[Digest, list[str]] = {}
-    for text in texts:
-        image = find_image(engine, text)
-        asked = names.setdefault(image.image_id, [])
+def _named_images(engine: Engine, request: SaveRequest) -> list[NamedImage]:
+    """Each image, or set of images, once, with all the names that it was asked for by."""
+    found: dict[tuple[Digest, ...], NamedImage] = {}
+    for text in request.images:
+        image = find_image(engine, text, request.platform)
+        platforms = () if request.platform else images_of(engine, text)
+        key = tuple(one.image_id for one in platforms or (image,))
+        known = found.get(key) or NamedImage(image, (), platforms)
         name = "" if _ID.match(text) or "@" in text else parse_reference(text).normal
-        if name in image.names and name not in asked:
-            asked.append(name)
-    return [
-        NamedImage(engine.images.get(image_id), tuple(asked)) for image_id, asked in names.items()
-    ]
+        if name in image.names and name not in known.names:
+            known = replace(known, names=(*known.names, name))
+        found[key] = known
+    return list(found.values())

@@ -16,6 +16,7 @@ class NamedImage:
 
     image: StoredImage
     names: tuple[str, ...]
+    platforms: tuple[StoredImage, ...] = ()  # for an index: its images, `image` among them
 
 
 @record
@@ -30,18 +31,20 @@ class ExportRequest:
     )
     compression_level: int | None = None
     force_compression: bool = False
-    annotations: tuple[tuple[str, str], ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()  # of the manifests
+    index_annotations: tuple[tuple[str, str], ...] = ()
     more: tuple[NamedImage, ...] = ()  # for what can hold several images: archives and layouts
+    platforms: tuple[StoredImage, ...] = ()  # for an index: its images, `image` among them
 
     @property
     def images(self) -> tuple[NamedImage, ...]:
         """All of them."""
-        return (NamedImage(self.image, self.names), *self.more)
+        return (NamedImage(self.image, self.names, self.platforms), *self.more)
 
 
 @record
 class Exported:
-    """Where it went; `digest` of the manifest where the format has one."""
+    """Where it went; `digest` of the manifest or index where the format has one."""
 
     dest: str
     digest: str = ""

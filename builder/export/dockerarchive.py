@@ -18,7 +18,6 @@ from builder.export.output import open_output
 from builder.image.codec import JsonDict, encode_json
 from builder.image.reference import parse_reference
 from cache.content.api import ContentStore
-from cache.digest import sha256_digest
 
 MANIFEST_FILE = "manifest.json"
 
@@ -26,7 +25,8 @@ MANIFEST_FILE = "manifest.json"
 class DockerArchiveExporter:
     """type=docker. Layers are plain, which every reader takes, unless a compression is asked for.
 
-    Layers that several images share stand in the archive once.
+    Layers that several images share stand in the archive once. The format knows no platforms: of a
+    name for several, `NamedImage.image` is written.
     """
 
     def __init__(self, content: ContentStore, blobs: LayerBlobs) -> None:
@@ -66,7 +66,7 @@ def _manifest(images: Sequence[NamedImage], prepared: Sequence[LayoutImage]) -> 
 
 def _manifest_entry(named: NamedImage, layout: LayoutImage) -> JsonDict:
     return {
-        "Config": blob_file(sha256_digest(layout.config)),
+        "Config": blob_file(named.image.image_id),
         "RepoTags": _tags(named.names),
         "Layers": [blob_file(layer.descriptor.digest) for layer in layout.layers],
     }

@@ -14,7 +14,8 @@ from builder.export.archive import ArchiveWriter
 from builder.export.blobs import LayerBlob
 from builder.image.annotations import IMAGE_NAME, REF_NAME
 from builder.image.codec import encode_index, encode_json, encode_manifest
-from builder.image.model import Index, IndexEntry, Manifest, MediaType, StoredImage
+from builder.image.model import Index, IndexEntry, Manifest, MediaType, Platform, StoredImage
+from builder.image.platform import normalised
 from builder.image.reference import parse_reference
 from cache.descriptor import Descriptor
 from cache.digest import Digest, hex_of, sha256_digest
@@ -26,17 +27,11 @@ BLOBS_DIR = "blobs/sha256"
 
 @dataclass(frozen=True, slots=True)
 class LayoutImage:
-    """All the blobs of one image, and its entries in the index."""
+    """All the blobs of an image, or of an index's images, and its entries in the layout."""
 
-    config: bytes
-    manifest: bytes
+    documents: tuple[bytes, ...]  # configs, manifests, the index
     layers: tuple[LayerBlob, ...]
     entries: tuple[IndexEntry, ...]
-
-    @property
-    def documents(self) -> tuple[bytes, ...]:
-        """The blobs besides the layers."""
-        return self.config, self.manifest
 
     @property
     def manifest_digest(self) -> Digest:
@@ -65,14 +60,37 @@ def layout_image(
         )
     )
     descriptor = Descriptor(MediaType.OCI_MANIFEST, sha256_digest(manifest), len(manifest))
-    entries = tuple(_named(descriptor, name, qualified=qualified) for name in names)
-    platform = image.config.platform
+    platform = normalised(image.config.platform)
     return LayoutImage(
-        config,
-        manifest,
+        (config, manifest),
         tuple(layers),
-        tuple(IndexEntry(entry, platform) for entry in entries or (descriptor,)),
+        _entries(descriptor, platform, names, qualified=qualified),
     )
+
+
+def layout_index(
+    images: Sequence[LayoutImage],
+    *,
+    names: Sequence[str],
+    annotations: tuple[tuple[str, str], ...] = (),
+    qualified: bool = False,
+) -> LayoutImage:
+    """An index over images that were prepared without names, one for each platform."""
+    manifests = tuple(image.entries[0] for image in images)
+    index = encode_index(Index(MediaType.OCI_INDEX, manifests, annotations))
+    descriptor = Descriptor(MediaType.OCI_INDEX, sha256_digest(index), len(index))
+    return LayoutImage(
+        (*(document for image in images for document in image.documents), index),
+        tuple(layer for image in images for layer in image.layers),
+        _entries(descriptor, None, names, qualified=qualified),
+    )
+
+
+def _entries(
+    descriptor: Descriptor, platform: Platform | None, names: Sequence[str], *, qualified: bool
+) -> tuple[IndexEntry, ...]:
+    named = tuple(_named(descriptor, name, qualified=qualified) for name in names)
+    return tuple(IndexEntry(entry, platform) for entry in named or (descriptor,))
 
 
 def _named(descriptor: Descriptor, name: str, *, qualified: bool) -> Descriptor:

@@ -1,4 +1,4 @@
-"""An image as an OCI layout, in a tar archive or a directory."""
+"""Images and indexes as an OCI layout, in a tar archive or a directory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ import os
 from builder.export.api import Exported, ExportRequest, NamedImage
 from builder.export.archive import ArchiveWriter
 from builder.export.blobs import LayerBlobs, Packing
-from builder.export.layout import LayoutImage, layout_image, tags_collide, write_layout
+from builder.export.layout import (
+    LayoutImage,
+    layout_image,
+    layout_index,
+    tags_collide,
+    write_layout,
+)
 from builder.export.layoutdir import add_to_directory
 from builder.export.output import STDOUT, open_output
+from builder.image.model import StoredImage
 from cache.content.api import ContentStore
 
 
@@ -42,14 +49,23 @@ class OciLayoutExporter:
     def _prepare(
         self, named: NamedImage, request: ExportRequest, *, qualified: bool
     ) -> LayoutImage:
+        if not named.platforms:
+            return self._image(named.image, named.names, request, qualified=qualified)
+        images = [self._image(one, (), request, qualified=False) for one in named.platforms]
+        annotations = request.index_annotations
+        return layout_index(images, names=named.names, annotations=annotations, qualified=qualified)
+
+    def _image(
+        self, image: StoredImage, names: tuple[str, ...], request: ExportRequest, *, qualified: bool
+    ) -> LayoutImage:
         packing = Packing(
             request.compression, request.compression_level, force=request.force_compression
         )
         return layout_image(
-            named.image,
-            config=self._content.read(named.image.image_id),
-            layers=self._blobs.of(named.image, packing),
-            names=named.names,
+            image,
+            config=self._content.read(image.image_id),
+            layers=self._blobs.of(image, packing),
+            names=names,
             annotations=request.annotations,
             qualified=qualified,
         )

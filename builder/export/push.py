@@ -20,19 +20,20 @@ from builder.errors import UsageError
 from builder.events import Emit, StepFailed, StepFinished, StepProgress, StepStarted
 from builder.export.api import Exported, ExportRequest
 from builder.export.blobs import LayerBlob, LayerBlobs, Packing
-from builder.image.codec import encode_manifest
+from builder.image.codec import encode_index, encode_manifest
 from builder.image.imagestore import ImageStore
-from builder.image.kept import KeptManifest, kept_manifests
-from builder.image.model import Manifest, MediaType, StoredImage
+from builder.image.kept import KeptManifest, kept_indexes, kept_manifests
+from builder.image.model import Index, IndexEntry, Manifest, MediaType, StoredImage
+from builder.image.platform import normalised
 from builder.image.reference import Reference, parse_reference
 from builder.registry.registries import Registries
 from builder.registry.repository import Repository
 from builder.registry.upload import OpenBlob, put_blob
 from cache.content.api import ContentStore
 from cache.descriptor import Descriptor
-from cache.digest import Digest, Reader, Writer, hex_of
+from cache.digest import Digest, Reader, Writer, hex_of, sha256_digest
 from cache.errors import PybuildError
-from cache.record import record
+from cache.record import record, replace
 
 _THREADS = 4
 _PROGRESS_BYTES = 1 << 20
@@ -84,15 +85,57 @@ class RegistryExporter:
 
     def _push(self, request: ExportRequest, reference: Reference) -> Digest:
         repository = self._registries.for_writing(reference)
+        if request.platforms:
+            return self._push_index(request, repository, reference)
+        pushed = self._push_image(request, repository, reference, tag=reference.tag)
+        self._images.tag(f"{reference.repository}@{pushed.digest}", request.image.image_id)
+        return pushed.digest
+
+    def _push_index(
+        self, request: ExportRequest, repository: Repository, reference: Reference
+    ) -> Digest:
+        """Each platform's manifest by its digest, then the index that names them."""
+        entries: list[IndexEntry] = []
+        for image in request.platforms:
+            one = replace(request, image=image, platforms=())
+            pushed = self._push_image(one, repository, reference, tag="")
+            entries.append(IndexEntry(pushed, normalised(image.config.platform)))
+        kept = None if request.index_annotations else self._kept_index(request, entries)
+        media_type, blob = kept or (
+            MediaType.OCI_INDEX,
+            encode_index(Index(MediaType.OCI_INDEX, tuple(entries), request.index_annotations)),
+        )
+        digest = repository.put_manifest(reference.tag, media_type, blob)
+        self._keep(blob)
+        name = f"{reference.repository}@{digest}"
+        by_platform = {image.config.platform: image for image in request.platforms}
+        self._images.tag_platforms(name, by_platform, request.image)
+        return digest
+
+    def _kept_index(
+        self, request: ExportRequest, entries: Sequence[IndexEntry]
+    ) -> tuple[str, bytes] | None:
+        """An index that the images came with, if it names these manifests and no others."""
+        pushed = [entry.descriptor.digest for entry in entries]
+        for blob, index in kept_indexes(self._content, request.image):
+            if sorted(entry.descriptor.digest for entry in index.manifests) == sorted(pushed):
+                return index.media_type, blob
+        return None
+
+    def _push_image(
+        self, request: ExportRequest, repository: Repository, reference: Reference, *, tag: str
+    ) -> Descriptor:
+        """Blobs and manifest; without a tag, under its digest."""
         content = self._kept_content(request, repository) or self._new_content(request)
         config, layers = content.manifest.config, content.manifest.layers
         push = _Push(repository, content, self._mounts(request.image, reference), self._emit)
         push.blobs(dict.fromkeys((*layers, config)))
         media_type = content.manifest.media_type
-        digest = repository.put_manifest(reference.tag, media_type, content.blob)
+        digest = repository.put_manifest(
+            tag or sha256_digest(content.blob), media_type, content.blob
+        )
         self._keep(content.blob)
-        self._images.tag(f"{reference.repository}@{digest}", request.image.image_id)
-        return digest
+        return Descriptor(media_type, digest, len(content.blob))
 
     def _keep(self, manifest: bytes) -> None:
         with self._content.ingest() as blob:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 
 from builder.export.api import Exported, ExportRequest
 from builder.export.output import STDOUT, ExportError, open_output
+from builder.image.platform import normalised
 from builder.layer.pack import pack
 from builder.layer.xattrs import read_xattrs, write_xattr
 from cache.descriptor import ChainId, chain_id
 
-MountView = Callable[[ChainId], AbstractContextManager[str]]
-"""Makes a stack of layers visible, read-only, at the path that it gives."""
+MountView = Callable[[Mapping[str, ChainId]], AbstractContextManager[str]]
+"""Makes stacks of layers visible, read-only, below the path that it gives: each in the subdirectory
+of its name, one named "" as the path itself."""
 
 _COPY_BYTES = 1 << 30
 _DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,7 +33,7 @@ class TarExporter:
 
     def export(self, request: ExportRequest) -> Exported:
         with (
-            self._mount_view(chain_id(request.image.config.diff_ids)) as rootfs_dir,
+            self._mount_view(_trees(request)) as rootfs_dir,
             open_output(request.dest) as file,
         ):
             pack(rootfs_dir, file, userxattr=self._userxattr)
@@ -51,9 +53,19 @@ class LocalExporter:
             os.makedirs(request.dest, exist_ok=True)
         except OSError as error:
             raise ExportError(f"{request.dest} is no directory: {error.strerror}") from error
-        with self._mount_view(chain_id(request.image.config.diff_ids)) as rootfs_dir:
+        with self._mount_view(_trees(request)) as rootfs_dir:
             copy_tree(rootfs_dir, request.dest)
         return Exported(dest=request.dest)
+
+
+def _trees(request: ExportRequest) -> dict[str, ChainId]:
+    """Of several platforms, each in a directory of its own: linux_amd64, linux_arm_v7."""
+    if not request.platforms:
+        return {"": chain_id(request.image.config.diff_ids)}
+    return {
+        str(normalised(image.config.platform)).replace("/", "_"): chain_id(image.config.diff_ids)
+        for image in request.platforms
+    }
 
 
 def copy_tree(source_dir: str, target_dir: str) -> None:

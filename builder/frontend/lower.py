@@ -110,7 +110,8 @@ def _plan_stage(planning: Planning, needed: NeededStage, *, is_only: bool) -> No
     """Plan all instructions of a stage whose base and sources are planned."""
     stage, options = needed.stage, planning.options
     numbered = sum(isinstance(item, _NUMBERED) for item in (*needed.triggers, *needed.body))
-    names = StepNames("" if is_only else stage_label(stage), numbered + _is_numbered(needed))
+    label = "" if is_only else stage_label(stage)
+    names = StepNames(label, numbered + _is_numbered(needed), _shown_platform(needed, options))
     base = _base_result(planning, needed, names)
     if needed.base.replacement is not None:
         planning.results[stage.index] = base
@@ -125,6 +126,13 @@ def _plan_stage(planning: Planning, needed: NeededStage, *, is_only: bool) -> No
     for instruction in needed.body:
         plan_instruction(state, instruction)
     planning.results[stage.index] = state.result()
+
+
+def _shown_platform(needed: NeededStage, options: FrontendOptions) -> str:
+    """What tells equal steps for different platforms apart."""
+    if not options.names_platform:
+        return ""
+    return str(needed.base.platform or options.platform or options.build_platform)
 
 
 def _is_numbered(needed: NeededStage) -> bool:

@@ -40,6 +40,7 @@ class FrontendOptions:
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     platform: Platform | None = None  # None: the build platform
     build_platform: Platform = field(default=Platform("linux", "amd64"))
+    names_platform: bool = False  # in the steps' names: where several are built for
     directory_contexts: frozenset[str] = frozenset()  # names given by --build-context NAME=DIR
     image_contexts: Mapping[str, str] = field(default_factory=dict[str, str])
     """--build-context NAME=oci-layout://... or docker-image://...: NAME → text for the resolver."""

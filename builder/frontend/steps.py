@@ -38,10 +38,10 @@ class GraphBuilder:
 
 
 class StepNames:
-    """Numbers the steps of one stage: [build 2/4] RUN make."""
+    """Numbers the steps of one stage: [build 2/4] RUN make, [linux/arm64 build 2/4] RUN make."""
 
-    def __init__(self, stage_name: str, total: int) -> None:
-        self._prefix = f"{stage_name} " if stage_name else ""
+    def __init__(self, stage_name: str, total: int, platform: str = "") -> None:
+        self._prefix = "".join(f"{part} " for part in (platform, stage_name) if part)
         self._total = total
         self._number = 0
 

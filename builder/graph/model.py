@@ -206,3 +206,9 @@ class Graph:
 
     vertices: Mapping[VertexId, Vertex]
     target: VertexId
+    more_targets: tuple[VertexId, ...] = ()  # of other platforms, built along with it
+
+    @property
+    def targets(self) -> tuple[VertexId, ...]:
+        """All of them."""
+        return (self.target, *self.more_targets)

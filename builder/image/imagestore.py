@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from builder.image.codec import decode_config, encode_config
 from builder.image.errors import AmbiguousImageError, InvalidReferenceError
-from builder.image.model import ImageConfig, StoredImage
+from builder.image.model import ImageConfig, Platform, StoredImage
+from builder.image.platform import normalised, parse_platform, serves
 from builder.image.reference import Reference, parse_reference
 from cache.descriptor import Descriptor
 from cache.digest import Digest, sha256_digest
@@ -35,11 +36,21 @@ ORIGIN = "origin"
 _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})\Z")
 _SELECT = """
   SELECT image_id, layer_sizes, stored_at,
-    (SELECT json_group_array(name) FROM names WHERE names.image_id = images.image_id)
+    (SELECT json_group_array(name) FROM names WHERE names.image_id = images.image_id),
+    (SELECT json_group_array(name) FROM platform_images AS more
+     WHERE more.image_id = images.image_id)
   FROM images
 """
 
-_Row = tuple[Digest, str, int, str]
+_MEAN_ANOTHER_PLATFORM = """
+  UPDATE OR IGNORE names SET image_id = (
+    SELECT image_id FROM platform_images AS other
+    WHERE other.name = names.name ORDER BY other.position LIMIT 1
+  )
+  WHERE image_id = ? AND name IN (SELECT name FROM platform_images)
+"""
+
+_Row = tuple[Digest, str, int, str, str]
 
 
 class ImageStore:
@@ -72,14 +83,51 @@ class ImageStore:
     def tag(self, name: str, image_id: Digest) -> None:
         """Give the image a name in normal form; whatever had the name before loses it."""
         with self._database.transaction() as connection:
-            if not _select(connection, "WHERE image_id = ?", image_id):
-                raise _no_such_image(image_id)
-            connection.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, image_id))
+            _name(connection, name, image_id)
+
+    def tag_platforms(
+        self, name: str, images: Mapping[Platform, StoredImage], meant: StoredImage
+    ) -> None:
+        """Give a name to images for different platforms, in the order of an index.
+
+        `meant` is the one that it means where no platform is said.
+        """
+        with self._database.transaction() as connection:
+            _name(connection, name, meant.image_id)
+            for position, (platform, image) in enumerate(images.items()):
+                if not _select(connection, "WHERE image_id = ?", image.image_id):
+                    raise _no_such_image(image.image_id)
+                connection.execute(
+                    "INSERT OR REPLACE INTO platform_images VALUES (?, ?, ?, ?)",
+                    (name, str(normalised(platform)), image.image_id, position),
+                )
 
     def untag(self, name: str) -> bool:
-        """Take a name away; whether it was there."""
+        """Take a name away, from all images that have it; whether it was there."""
         with self._database.transaction() as connection:
+            connection.execute("DELETE FROM platform_images WHERE name = ?", (name,))
             return connection.execute("DELETE FROM names WHERE name = ?", (name,)).rowcount > 0
+
+    def platforms(self, name: str) -> dict[Platform, StoredImage]:
+        """The images that a name in normal form stands for, in the index's order.
+
+        One for a name without an index; none where there is no such name. The platforms are those
+        of the index, which an image's own config may belie.
+        """
+        rows = self._database.connection().execute(
+            "SELECT platform, image_id FROM platform_images WHERE name = ? ORDER BY position",
+            (name,),
+        )
+        found: dict[Platform, StoredImage] = {}
+        for text, image_id in cast("list[tuple[str, Digest]]", rows.fetchall()):
+            with suppress(NotFoundError):  # another process removes it right now
+                found[parse_platform(text)] = self.get(image_id)
+        if not found:
+            image = self._first(
+                "WHERE image_id = (SELECT image_id FROM names WHERE name = ?)", name
+            )
+            return {} if image is None else {image.config.platform: image}
+        return found
 
     def get(self, image_id: Digest) -> StoredImage:
         """The image with this id; NotFoundError where there is none."""
@@ -106,6 +154,17 @@ class ImageStore:
         named = self._first("WHERE image_id = (SELECT image_id FROM names WHERE name = ?)", name)
         return named or (self._by_prefix(prefix[1]) if prefix else None)
 
+    def find_for(self, text: str, platform: Platform) -> StoredImage | None:
+        """As `find`, of a name for several platforms the image that serves `platform` best.
+
+        None where none of them does.
+        """
+        image = self.find(text)
+        if image is None:
+            return None
+        name = _name_meant(image, text)
+        return best_for(self.platforms(name) if name else {image.config.platform: image}, platform)
+
     def list(self) -> tuple[StoredImage, ...]:
         """All images, the latest first."""
         return self._load("ORDER BY stored_at DESC, image_id")
@@ -121,6 +180,8 @@ class ImageStore:
         Its layers stay: other images and the build cache may use them, and prune knows.
         """
         with self._database.transaction() as connection:
+            connection.execute("DELETE FROM platform_images WHERE image_id = ?", (image_id,))
+            connection.execute(_MEAN_ANOTHER_PLATFORM, (image_id,))
             connection.execute("DELETE FROM names WHERE image_id = ?", (image_id,))
             deleted = connection.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
             self._content.delete(image_id)  # within: `adopt` must see both or neither
@@ -177,14 +238,33 @@ class ImageStore:
         return tuple(images)
 
     def _image_of(self, row: _Row) -> StoredImage:
-        image_id, layer_sizes, stored_at, names = row
+        image_id, layer_sizes, stored_at, names, platform_names = row
+        own, shared = set[str](json.loads(names)), set[str](json.loads(platform_names))
         return StoredImage(
             image_id=image_id,
             config=decode_config(self._content.read(image_id)),
             layer_sizes=tuple(json.loads(layer_sizes)),
-            names=tuple(sorted(json.loads(names))),
+            names=tuple(sorted(own | shared)),
             stored_at=stored_at,
+            platform_names=tuple(sorted(shared - own)),
         )
+
+
+def best_for(images: Mapping[Platform, StoredImage], wanted: Platform) -> StoredImage | None:
+    """The one for `wanted`, or else for an older variant of it."""
+    serving = [platform for platform in images if serves(platform, wanted)]
+    exact = (one for one in serving if normalised(one) == normalised(wanted))
+    best = next(exact, serving[0] if serving else None)
+    return None if best is None else images[best]
+
+
+def _name_meant(image: StoredImage, text: str) -> str:
+    """The image's name that `text` is; "" for the beginning of its id."""
+    try:
+        name = stored_name(parse_reference(text))
+    except InvalidReferenceError:
+        return ""
+    return name if name in image.names else ""
 
 
 def stored_name(reference: Reference) -> str:
@@ -198,6 +278,14 @@ def manifest_digest(image: StoredImage, reference: Reference) -> Digest | None:
     return next(
         (one.digest for one in known if one.repository == reference.repository and one.digest), None
     )
+
+
+def _name(connection: sqlite3.Connection, name: str, image_id: Digest) -> None:
+    """The name means this image and no other one."""
+    if not _select(connection, "WHERE image_id = ?", image_id):
+        raise _no_such_image(image_id)
+    connection.execute("DELETE FROM platform_images WHERE name = ?", (name,))
+    connection.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (name, image_id))
 
 
 def _select(connection: sqlite3.Connection, condition: str, *parameters: str) -> tuple[_Row, ...]:

@@ -7,9 +7,10 @@ is a manifest, or an index, of which the store has the manifest for the image's 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from builder.image.codec import decode_index, decode_manifest
-from builder.image.model import Manifest, StoredImage
+from builder.image.model import Index, Manifest, StoredImage
 from builder.image.reference import Reference, parse_reference
 from cache.content.api import ContentStore
 from cache.digest import Digest
@@ -36,6 +37,16 @@ def kept_manifests(content: ContentStore, image: StoredImage) -> Iterator[KeptMa
             manifest = None if blob is None else _manifest(blob)
             if blob is not None and manifest and manifest.config.digest == image.image_id:
                 yield KeptManifest(origin, digest, blob, manifest)
+
+
+def kept_indexes(content: ContentStore, image: StoredImage) -> Iterator[tuple[bytes, Index]]:
+    """Those that the image came in."""
+    for name in image.names:
+        digest = parse_reference(name).digest if "@" in name else None
+        blob = None if digest is None else _read(content, digest)
+        if blob is not None:
+            with suppress(PybuildError):  # a manifest
+                yield blob, decode_index(blob)
 
 
 def documents_of(content: ContentStore, names: Iterable[str]) -> tuple[Digest, ...]:

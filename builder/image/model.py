@@ -120,10 +120,14 @@ class Index:
 
 @record
 class StoredImage:
-    """An image of the store: its id is the config's digest; `names` are its references, sorted."""
+    """An image of the store: its id is the config's digest; `names` are its references, sorted.
+
+    A name may stand for an image for each of several platforms: all of those have it.
+    """
 
     image_id: Digest
     config: ImageConfig
     layer_sizes: tuple[int, ...]  # plain tar bytes, one a diff_id
     names: tuple[str, ...] = ()
     stored_at: int = 0  # seconds since the epoch
+    platform_names: tuple[str, ...] = ()  # those of `names` that mean it on its platform alone

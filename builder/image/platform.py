@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from builder.image.errors import InvalidImageError, UnsupportedImageError
 from builder.image.model import Index, IndexEntry, Platform
@@ -54,6 +55,12 @@ def parse_platform(text: str) -> Platform:
     return normalised(Platform(parts[0], architecture, parts[2] if len(parts) == 3 else variant))
 
 
+def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
+    """A command line's: each text is a platform, or several with commas between. Each once."""
+    words = (word.strip() for text in texts for word in text.split(","))
+    return tuple(dict.fromkeys(map(parse_platform, filter(None, words))))
+
+
 def normalised(platform: Platform) -> Platform:
     """Equal platforms as equal values: arm64/v8 is arm64, arm alone is arm/v7."""
     variant = platform.variant
@@ -90,6 +97,12 @@ def choose_manifest(index: Index, wanted: Platform) -> Descriptor:
             hint=f"it has: {offered}" if offered else "its index names no platform",
         )
     return images[min(ranked)[1]].descriptor
+
+
+def offered_platforms(index: Index) -> tuple[Platform, ...]:
+    """What the index has images for, in its order."""
+    images = (entry for entry in index.manifests if not _is_attestation(entry))
+    return tuple(dict.fromkeys(normalised(entry.platform) for entry in images if entry.platform))
 
 
 def _is_attestation(entry: IndexEntry) -> bool:

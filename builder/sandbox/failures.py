@@ -48,8 +48,9 @@ def _not_executed(number: int, path: str) -> PybuildError:
         return ProgramNotFoundError(f'the program "{path}" {where}')
     hints = {
         errno.EACCES: "it must be a file with a mode that lets the user execute it",
-        errno.ENOEXEC: "a script needs a first line such as #!/bin/sh; a program must be for this "
-        "machine's architecture",
+        errno.ENOEXEC: "a script needs a first line such as #!/bin/sh; a program for another "
+        "architecture needs an emulator that the kernel knows (Debian: package qemu-user-static, "
+        "and binfmt_misc mounted), or a stage FROM --platform=$BUILDPLATFORM that does its work",
     }
     reason = os.strerror(number)
     return ProgramNotExecutableError(

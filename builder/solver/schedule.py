@@ -26,7 +26,7 @@ class Schedule:
         self._add(known)
 
     def _add(self, known: Mapping[VertexId, Result]) -> None:
-        pending = [self._graph.target]
+        pending = list(self._graph.targets)
         while pending:
             vertex_id = pending.pop()
             if vertex_id in self._results or vertex_id in self._missing:
@@ -53,8 +53,8 @@ class Schedule:
 
     @property
     def done(self) -> bool:
-        """Whether the target's result is known."""
-        return self._graph.target in self._results
+        """Whether the targets' results are known."""
+        return self._results.keys() >= set(self._graph.targets)
 
     @property
     def running(self) -> int:

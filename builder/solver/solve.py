@@ -53,6 +53,11 @@ def solve(graph: Graph, solving: Solving) -> Result:
 
     An interrupt ends the running steps too and leaves nothing half done in the store.
     """
+    return solve_all(graph, solving)[0]
+
+
+def solve_all(graph: Graph, solving: Solving) -> tuple[Result, ...]:
+    """As `solve`, of each of the graph's targets; steps that several of them need are done once."""
     order = [graph.vertices[vertex_id] for vertex_id in topological(graph)]
     sources = _fetch_sources(order, solving)
     keys = _definition_keys(order, sources, solving.worker)
@@ -61,7 +66,7 @@ def solve(graph: Graph, solving: Solving) -> Result:
     _emit_cached(order, hits, schedule, solving.emit)
     if not schedule.done:
         _run_all(schedule, keys, solving)
-    return schedule.result_of(graph.target)
+    return tuple(map(schedule.result_of, graph.targets))
 
 
 def _fetch_sources(vertices: Iterable[Vertex], solving: Solving) -> dict[VertexId, Result]:

@@ -6,7 +6,7 @@ Spec: OCI image-spec image-layout.md, image-index.md; for manifest.json Docker's
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from builder.errors import UnknownImageError, UsageError
@@ -15,7 +15,7 @@ from builder.image.codec import INDEX_TYPES, decode_config, decode_index, decode
 from builder.image.errors import InvalidImageError, InvalidReferenceError
 from builder.image.jsonobject import JsonObject, parse_objects
 from builder.image.model import ImageConfig, Index, IndexEntry, MediaType, Platform
-from builder.image.platform import choose_manifest
+from builder.image.platform import choose_manifest, offered_platforms
 from builder.image.reference import parse_reference
 from builder.image.validate import check_layers
 from builder.worker.image_source import (
@@ -121,10 +121,16 @@ def config_digest_of(source: ImageSource, descriptor: Descriptor) -> Digest:
     return decode_manifest(blob, media_type=descriptor.media_type).config.digest
 
 
-def images_in_source(source: ImageSource, platform: Platform) -> Iterator[SourceImage]:
-    """All images of an archive or layout; of one for several platforms, that for `platform`."""
+def images_in_source(
+    source: ImageSource, platforms: Sequence[Platform], *, every: bool = False
+) -> Iterator[tuple[SourceImage, ...]]:
+    """All images of an archive or layout, name by name; of one for several platforms, those asked.
+
+    `every`: all that the source has.
+    """
     if source.size(DOCKER_MANIFEST_NAME) is not None:
-        yield from _docker_images(source)
+        for image in _docker_images(source):
+            yield (image,)
         return
     if source.size(INDEX_NAME) is None:
         raise InvalidImageError(
@@ -132,15 +138,33 @@ def images_in_source(source: ImageSource, platform: Platform) -> Iterator[Source
             hint="for the tar of a root filesystem use `pybuild import`",
         )
     entries = decode_index(read_document(source, INDEX_NAME)).manifests
-    names_of: dict[Descriptor, list[str]] = {}
+    names_of: dict[tuple[Descriptor, ...], list[str]] = {}
     for group in _grouped(entries):
-        descriptor = _resolved(source, group, platform)
-        plain = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size_bytes)
+        wanted = (_offered(source, group) if every else ()) or platforms
+        found = (_resolved(source, group, platform) for platform in wanted)
+        plain = dict.fromkeys(replace(descriptor, annotations=()) for descriptor in found)
         name = _full_name(group[0])
-        names_of.setdefault(plain, []).extend([name] if name else [])
-    for descriptor, names in names_of.items():
-        image = image_of_manifest(source, descriptor)
-        yield replace(image, names=tuple(names))
+        names_of.setdefault(tuple(plain), []).extend([name] if name else [])
+    for descriptors, names in names_of.items():
+        images = (image_of_manifest(source, descriptor) for descriptor in descriptors)
+        yield tuple(replace(image, names=tuple(names)) for image in images)
+
+
+def _offered(source: ImageSource, entries: Sequence[IndexEntry]) -> tuple[Platform, ...]:
+    """The platforms whose manifests the source has: a layout may hold a part of an index."""
+    index = Index(MediaType.OCI_INDEX, tuple(entries))
+    for _ in range(_INDEX_DEPTH):
+        there = [
+            entry
+            for entry in index.manifests
+            if source.size(blob_name(entry.descriptor.digest)) is not None
+        ]
+        only = there[0].descriptor if len(there) == 1 else None
+        if only is None or only.media_type not in INDEX_TYPES:
+            return offered_platforms(replace(index, manifests=tuple(there)))
+        blob = read_blob(source, only.digest, only.size_bytes)
+        index = decode_index(blob, media_type=only.media_type)
+    return ()
 
 
 def _docker_images(source: ImageSource) -> Iterator[SourceImage]:

@@ -13,7 +13,7 @@ from builder.errors import UnknownImageError
 from builder.frontend.plan import ResolvedImage
 from builder.image.errors import InvalidReferenceError
 from builder.image.model import Platform, StoredImage
-from builder.image.platform import host_platform, serves
+from builder.image.platform import host_platform
 from builder.image.reference import Reference, parse_reference
 from builder.registry.errors import NotInRegistryError, UnreachableRegistryError
 from builder.worker.image_layout import (
@@ -92,10 +92,10 @@ class StoreResolver:
     def _image(self, name: str, platform: Platform, *, is_asked: bool) -> StoredImage:
         """Of a name that the store knows for another platform, the registry may have ours."""
         stored = self._parts.images.find(name)
-        fits = stored is not None and (not is_asked or serves(stored.config.platform, platform))
+        for_platform = self._parts.images.find_for(name, platform) if is_asked else stored
         reference = _pullable(name)
-        if stored is not None and fits and not (self._always and reference):
-            return stored
+        if for_platform is not None and not (self._always and reference):
+            return for_platform
         if self._puller is None or reference is None:
             return self._refused(name, platform, stored)
         try:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from builder.events import StepFailed, StepFinished, StepStarted
 from builder.image.codec import INDEX_TYPES, decode_index, decode_manifest
 from builder.image.errors import InvalidImageError
-from builder.image.imagestore import stored_name
+from builder.image.imagestore import best_for, stored_name
 from builder.image.model import Manifest, Platform, StoredImage
-from builder.image.platform import choose_manifest
+from builder.image.platform import choose_manifest, host_platform, offered_platforms
 from builder.image.reference import Reference
 from builder.registry.errors import RegistryError
 from builder.registry.registries import Registries
@@ -33,9 +33,9 @@ _PULL_ATTEMPTS = 2  # where a blob came with other bytes
 
 @record
 class Pulled:
-    """An image as a registry has it under a name."""
+    """What a registry has under a name."""
 
-    image: StoredImage
+    images: tuple[StoredImage, ...]  # one for each platform that was asked for
     digest: Digest  # of what the name stands for there: an index or a manifest
     is_new: bool  # something was downloaded, or the name stood for something else
 
@@ -47,35 +47,58 @@ class Puller:
         self._parts = parts
         self._registries = registries
 
-    def pull(self, reference: Reference, platform: Platform, lease: Lease) -> Pulled:
-        """Take the image in, of one for several platforms that for `platform`, and name it.
+    def pull(
+        self,
+        reference: Reference,
+        platforms: Sequence[Platform],
+        lease: Lease,
+        *,
+        every: bool = False,
+    ) -> Pulled:
+        """Take the image in, of one for several platforms those for `platforms`, and name it.
 
-        Of what the store has nothing is fetched again.
+        `every` takes all that the index has. Of what the store has nothing is fetched again.
         """
         repository, top = self._found(reference)
-        documents = tuple(_documents(repository, top, platform))
-        before = self._parts.images.find(reference.normal)
-        image = self._image(repository, documents[-1], lease)
-        for document in documents:
-            self._keep(document)
+        if every:
+            platforms = _platforms_in(top) or platforms
+        images: dict[Platform, StoredImage] = {}
+        for platform in platforms:
+            documents = tuple(_documents(repository, top, platform))
+            image = self._image(repository, documents[-1], lease)
+            images[_platform_said(documents) or image.config.platform] = image
+            for document in documents:
+                self._keep(document)
         digest_name = f"{reference.repository}@{top.descriptor.digest}"
-        for name in {stored_name(reference), digest_name}:
-            self._parts.images.tag(name, image.image_id)
-        is_new = before is None or before.image_id != image.image_id
-        return Pulled(self._parts.images.get(image.image_id), top.descriptor.digest, is_new)
+        names = {stored_name(reference), digest_name}
+        is_new = not all(names <= set(image.names) for image in images.values())
+        with self._parts.state.lock(f"name {reference.repository}"):  # two may add to one
+            for name in sorted(names):
+                self._name(name, images, digest_name)
+        named = tuple(self._parts.images.get(image.image_id) for image in images.values())
+        return Pulled(named, top.descriptor.digest, is_new)
+
+    def _name(self, name: str, images: Mapping[Platform, StoredImage], digest_name: str) -> None:
+        """Those that came under the name from the same index before keep it, too."""
+        store = self._parts.images
+        known = store.platforms(name).items()
+        kept = {platform: image for platform, image in known if digest_name in image.names}
+        now = {**kept, **images}
+        meant = best_for(now, host_platform()) or next(iter(images.values()))
+        store.tag_platforms(name, now, meant)
 
     def pull_image(self, reference: Reference, platform: Platform, lease: Lease) -> StoredImage:
         """As `pull`; shown as one step, since it is one of a build."""
         vertex, started = f"pull {reference.normal}", time.monotonic()
         self._parts.emit(StepStarted(vertex, f"pull {reference.familiar}"))
         try:
-            pulled = self.pull(reference, platform, lease)
+            pulled = self.pull(reference, [platform], lease)
         except PybuildError as error:
             seconds = time.monotonic() - started
             self._parts.emit(StepFailed(vertex, seconds, error.message))
             raise
         self._parts.emit(StepFinished(vertex, time.monotonic() - started))
-        return pulled.image
+        return pulled.images[0]
 
     def tags(self, reference: Reference) -> tuple[str, ...]:
         """All tags of the repository."""
@@ -163,6 +186,24 @@ def _documents(
             )
         document = replace(document, descriptor=chosen)
     raise InvalidImageError(f"{repository.name} has indexes within indexes within indexes")
+
+
+def _platform_said(documents: Sequence[FetchedManifest]) -> Platform | None:
+    """What the index says that its manifest is for."""
+    if len(documents) < 2:
+        return None
+    index, manifest = documents[-2:]
+    entries = decode_index(index.blob, media_type=index.descriptor.media_type).manifests
+    digest = manifest.descriptor.digest
+    return next((one.platform for one in entries if one.descriptor.digest == digest), None)
+
+
+def _platforms_in(document: FetchedManifest) -> tuple[Platform, ...]:
+    """What an index has images for; () for a manifest."""
+    if not _is_index(document):
+        return ()
+    index = decode_index(document.blob, media_type=document.descriptor.media_type)
+    return offered_platforms(index)
 
 
 def _is_index(document: FetchedManifest) -> bool:

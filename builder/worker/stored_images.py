@@ -7,8 +7,8 @@ from typing import Protocol
 from builder.errors import UnknownImageError
 from builder.events import Emit
 from builder.image.errors import InvalidReferenceError
-from builder.image.imagestore import ImageStore
-from builder.image.model import StoredImage
+from builder.image.imagestore import ImageStore, stored_name
+from builder.image.model import Platform, StoredImage
 from builder.image.reference import parse_reference
 from cache.content.api import ContentStore
 from cache.snapshot.api import Snapshotter
@@ -30,12 +30,38 @@ class StoreParts(Protocol):
     def emit(self) -> Emit: ...
 
 
-def find_image(parts: StoreParts, name: str) -> StoredImage:
-    """The stored image that `name` means; UnknownImageError says how to get one."""
+def find_image(parts: StoreParts, name: str, platform: Platform | None = None) -> StoredImage:
+    """The stored image that `name` means; UnknownImageError says how to get one.
+
+    Of a name for several platforms the one for `platform`: this machine's, if it is None.
+    """
     image = parts.images.find(name)
     if image is None:
         raise UnknownImageError(f'the store has no image "{name}"', hint=ways_to_get(parts, name))
-    return image
+    if platform is None:
+        return image
+    found = parts.images.find_for(name, platform)
+    if found is None:
+        offered = ", ".join(map(str, platforms_of(parts, name) or [image.config.platform]))
+        raise UnknownImageError(
+            f"the store has {name} for {offered}, not for {platform}",
+            hint=f"pybuild pull --platform {platform} {name}",
+        )
+    return found
+
+
+def platforms_of(parts: StoreParts, name: str) -> dict[Platform, StoredImage]:
+    """The images of a name for several platforms; none for what names one image."""
+    try:
+        images = parts.images.platforms(stored_name(parse_reference(name)))
+    except InvalidReferenceError:
+        return {}
+    return images if len(images) > 1 else {}
+
+
+def images_of(parts: StoreParts, name: str) -> tuple[StoredImage, ...]:
+    """As `platforms_of`, the images alone: what an index of the name is made of."""
+    return tuple(platforms_of(parts, name).values())
 
 
 def ways_to_get(parts: StoreParts, name: str) -> str:

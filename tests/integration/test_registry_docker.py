@@ -152,10 +152,11 @@ def test_the_manifest_for_a_platform_is_chosen(pybuild: Pybuild, registry: Docke
     run(["curl", "-sfX", "PUT", "-H", header, "--data-binary", index, url]).ok()
     name = f"{registry.host}/multi:all"
     for architecture, tars in layers.items():
-        pybuild("pull", "--platform", f"linux/{architecture}", name).ok()
-        expected = pybuild.inspect(name)["RootFS"]["Layers"]
-        assert len(expected) == len(tars)
-        pulled = pybuild.image_id(name)
+        platform = ("--platform", f"linux/{architecture}")
+        pybuild("pull", *platform, name).ok()
+        document = json.loads(pybuild("inspect", *platform, name).ok().stdout)[0]
+        assert len(document["RootFS"]["Layers"]) == len(tars)
+        pulled = document["Id"]
         pybuild("pull", f"{registry.host}/multi:{architecture}").ok()
         assert pybuild.image_id(f"{registry.host}/multi:{architecture}") == pulled
     failed = pybuild("pull", "--platform", "linux/s390x", name)

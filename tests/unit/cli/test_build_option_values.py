@@ -4,8 +4,7 @@ import pytest
 
 from builder.cli import build_options as options
 from builder.commands.build import OutputSpec
-from builder.errors import UnsupportedError, UsageError
-from builder.image.model import Platform
+from builder.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -55,13 +54,6 @@ def test_pairs_take_their_values_from_the_environment_where_they_have_none():
     assert options.key_values(["A"], "label", None) == {"A": ""}
     with pytest.raises(UsageError, match="has no name"):
         options.key_values(["=x"], "build-arg", environment)
-
-
-def test_one_platform_can_be_asked_for():
-    assert options.platform("linux/arm64") == Platform("linux", "arm64")
-    assert options.platform("") is None
-    with pytest.raises(UnsupportedError, match="an image has one platform"):
-        options.platform("linux/amd64,linux/arm64")
 
 
 def test_a_secret_comes_from_a_file_or_a_variable(tmp_path):

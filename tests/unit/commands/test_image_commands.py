@@ -97,9 +97,9 @@ def test_a_new_name_is_given_by_any_old_one(store, engine):
 def test_removing_one_of_two_names_leaves_the_image(store, engine):
     image = image_of(store, writing("a"), names=(APP, "docker.io/library/app:v2"))
     removed = remove_image(engine, "app", force=False)
-    assert (removed.untagged, removed.deleted) == ((APP,), None)
+    assert (removed.untagged, removed.deleted) == ((APP,), ())
     removed = remove_image(engine, "app:v2", force=False)
-    assert removed.deleted == image.image_id
+    assert removed.deleted == (image.image_id,)
     assert store.images.list() == ()
 
 
@@ -125,7 +125,7 @@ def test_an_image_that_a_container_was_made_from_needs_force(store, engine):
     with pytest.raises(ImageInUseError, match="the stopped container busy was made from app"):
         remove_image(engine, "app", force=False)
     assert store.images.find("app") is not None
-    assert remove_image(engine, "app", force=True).deleted == image.image_id
+    assert remove_image(engine, "app", force=True).deleted == (image.image_id,)
 
 
 def test_removing_what_is_not_there_is_an_error(engine):
@@ -165,7 +165,7 @@ def test_saved_images_are_loaded_as_they_were(store, engine, tmp_path, archive_f
     save(engine, SaveRequest(asked, dest, archive_format))
     with open_store(tmp_path / "elsewhere") as other:
         loaded = load(engine_of(other), dest)
-        assert {(one.image.image_id, one.names) for one in loaded} == {
+        assert {(one.images[0].image_id, one.names) for one in loaded} == {
             (first.image_id, first.names),
             (second.image_id, second.names),
         }
@@ -228,7 +228,7 @@ def test_an_archive_can_come_through_a_pipe(store, engine, tmp_path, piped):
     ):
         piped(content)
         (loaded,) = load(engine, "-")
-        assert loaded.image.image_id == image.image_id
+        assert loaded.images[0].image_id == image.image_id
     assert os.listdir(os.path.join(store.state.root_dir, "tmp", store.state.owner)) == ["lock"]
 
 

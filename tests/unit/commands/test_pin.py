@@ -230,14 +230,14 @@ def test_with_a_repositorys_last_tag_its_digest_goes(engine, store, digest):
     store.images.tag("docker.io/library/mine:latest", image.image_id)
     removed = remove_image(engine, NAME, force=False)
     assert set(removed.untagged) == {NAME, f"registry.example/team/base@{digest}"}
-    assert removed.deleted is None
+    assert removed.deleted == ()
     assert store.images.get(image.image_id).names == ("docker.io/library/mine:latest",)
 
 
 def test_with_an_images_last_tag_all_of_it_goes(engine, store, digest):
     image = store.images.find(NAME)
     removed = remove_image(engine, NAME, force=False)
-    assert removed.deleted == image.image_id
+    assert removed.deleted == (image.image_id,)
     assert store.images.names() == ()
 
 
@@ -260,7 +260,7 @@ def test_an_archive_cannot_give_an_image_a_digest(engine, store, tmp_path):
     layout = write_layout(tmp_path / "claims", [layer_tar({"g": Entry(b"x", **OWNER)})], tag=wrong)
     (loaded,) = load(engine, str(layout))
     (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
-    assert loaded.image.names == (NAME, f"registry.example/team/base@{entry['digest']}")
+    assert loaded.images[0].names == (NAME, f"registry.example/team/base@{entry['digest']}")
 
 
 def test_an_image_can_be_saved_by_its_digest(engine, store, digest, tmp_path):

@@ -58,7 +58,7 @@ def registries():
 def pull(store: Store, registry, tag="v1", platform: Platform | None = None):
     reference = parse_reference(f"{registry.host}/team/app:{tag}")
     with registries() as made, store.leases.hold() as lease:
-        return Puller(store, made).pull(reference, platform or host_platform(), lease)
+        return Puller(store, made).pull(reference, [platform or host_platform()], lease)
 
 
 def push(store: Store, image, name, **options):
@@ -85,7 +85,7 @@ def test_nothing_is_fetched_twice(store, registry):
     registry.seen.clear()
     second = pull(store, registry)
     assert not second.is_new
-    assert second.image == first.image
+    assert second.images[0] == first.images[0]
     assert [one.path for one in registry.seen if "blobs" in one.path] == []
 
 
@@ -128,7 +128,7 @@ def test_a_blob_that_came_with_other_bytes_is_fetched_again(store, registry):
     config = json.loads(registry.manifests["team/app", "v1"][1])["config"]["digest"]
     registry.faults[0].path = f"blobs/(?!{config})"
     registry.faults[0].times = 1
-    assert pull(store, registry).image.config.diff_ids
+    assert pull(store, registry).images[0].config.diff_ids
 
 
 def test_a_blob_that_always_comes_with_other_bytes_leaves_nothing(store, registry):
@@ -143,7 +143,7 @@ def test_a_damaged_blob_of_the_store_is_fetched_again(store, registry):
     layer = manifest["layers"][1]
     with open(store.state.blob(layer["digest"]), "wb") as file:
         file.write(bytes(layer["size"]))
-    assert pull(store, registry).image.config.diff_ids
+    assert pull(store, registry).images[0].config.diff_ids
 
 
 @pytest.mark.parametrize(
@@ -212,15 +212,15 @@ def test_attestations_of_an_index_are_passed_over(store, registry):
     digest = registry.put_manifest("team/app", "multi", index, INDEX)
     pulled = pull(store, registry, "multi")
     assert pulled.digest == digest
-    assert f"{registry.host}/team/app@{digest}" in pulled.image.names
-    pushed = push(store, pulled.image, f"{registry.host}/copy/app:v1")
+    assert f"{registry.host}/team/app@{digest}" in pulled.images[0].names
+    pushed = push(store, pulled.images[0], f"{registry.host}/copy/app:v1")
     assert pushed.digest == digest_of(content), "the manifest that was pulled"
 
 
 def test_an_unchanged_image_keeps_its_digest_and_is_mounted(store, registry):
     pulled = pull(store, registry)
     registry.seen.clear()
-    pushed = push(store, pulled.image, f"{registry.host}/team/copy:v1")
+    pushed = push(store, pulled.images[0], f"{registry.host}/team/copy:v1")
     assert pushed.digest == pulled.digest
     assert len(registry.requests("PUT", "uploads")) == 1, "the config alone"
     assert registry.manifests["team/copy", "v1"] == registry.manifests["team/app", "v1"]
@@ -281,7 +281,7 @@ def test_an_id_is_asked_for_nowhere(store):
 def test_forced_compression_gives_other_layers(store, registry):
     pulled = pull(store, registry)
     name = f"{registry.host}/team/copy:v1"
-    push(store, pulled.image, name, compression="zstd", force_compression=True)
+    push(store, pulled.images[0], name, compression="zstd", force_compression=True)
     manifest = json.loads(registry.manifests["team/copy", "v1"][1])
     assert {layer["mediaType"][-9:] for layer in manifest["layers"]} == {".tar+zstd"}
 
@@ -291,5 +291,5 @@ def test_a_push_that_fails_stores_no_manifest(store, registry):
     registry.can_mount = False
     registry.faults.append(Fault("PUT", "uploads", times=1000, status=507))
     with pytest.raises(RegistryError):
-        push(store, pulled.image, f"{registry.host}/team/copy:v1")
+        push(store, pulled.images[0], f"{registry.host}/team/copy:v1")
     assert ("team/copy", "v1") not in registry.manifests

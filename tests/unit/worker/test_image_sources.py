@@ -59,7 +59,7 @@ def load(store, reference, platform=HOST):
 
 def load_all(store, source):
     with source, store.leases.hold() as lease:
-        images = list(images_in_source(source, HOST))
+        images = [image for (image,) in images_in_source(source, [HOST])]
         return [(keep_image(store, source, image, lease), image.names) for image in images]
 
 
