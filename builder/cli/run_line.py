@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from builder.cli import run_options_life, run_options_sec
+from builder.cli import run_options_life, run_options_limits, run_options_sec
 from builder.cli.run_words import Line, Option, repeated, single, switch
 from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
 from builder.settings import settings_from
@@ -44,11 +44,10 @@ OPTIONS = (
     repeated("--add-host", metavar="NAME:IP", text="A line of /etc/hosts."),
     switch("--read-only", text="Forbid changes of the root file system."),
     *run_options_sec.OPTIONS,
-    repeated("--ulimit", metavar="NAME=SOFT[:HARD]", text="A resource limit."),
-    single("--shm-size", metavar="SIZE", text="Size of /dev/shm (64m)."),
     repeated("-l", "--label", metavar="K=V", text="A label of the container."),
     single("--cidfile", metavar="FILE", text="Write the container's id to a new FILE."),
     *run_options_life.OPTIONS,
+    *run_options_limits.OPTIONS,
 )
 
 

@@ -17,21 +17,16 @@ from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundErr
 from cache.errors import PybuildError
 
 _REFUSED_LONG = (
-    "annotation attach blkio-weight blkio-weight-device cgroup-parent cpu-count cpu-percent "
-    "cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpus cpuset-cpus cpuset-mems "
-    "detach detach-keys device device-cgroup-rule device-read-bps device-read-iops "
-    "device-write-bps device-write-iops disable-content-trust dns dns-opt dns-option dns-search "
-    "domainname env-host expose gpus io-maxbandwidth io-maxiops ip ip6 isolation kernel-memory "
-    "label-file link link-local-ip mac-address memory memory-reservation memory-swap "
-    "memory-swappiness mount network-alias oom-kill-disable oom-score-adj pids-limit platform "
+    "annotation attach blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
+    "detach detach-keys device device-cgroup-rule disable-content-trust dns dns-opt dns-option "
+    "dns-search domainname env-host expose gpus io-maxbandwidth io-maxiops ip ip6 isolation "
+    "kernel-memory label-file link link-local-ip mac-address mount network-alias platform "
     "publish publish-all pull quiet replace rmi rootfs runtime secret sig-proxy storage-opt "
     "systemd timeout tmpfs tz umask unsetenv use-api-socket userns volume-driver volumes-from"
 )
 _REFUSED_SHORT = {
     "a": "attach",
-    "c": "cpu-shares",
     "d": "detach",
-    "m": "memory",
     "p": "publish",
     "P": "publish-all",
     "q": "quiet",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 
 from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
+from builder.cli.run_options_limits import limits_of
 from builder.cli.run_options_sec import security_of
 from builder.cli.run_words import Line
 from builder.commands.run import RunRequest
 from builder.errors import UnsupportedError, UsageError
 from builder.runtime import options
 from builder.runtime.bundle import RunOptions
-from builder.runtime.container import DEFAULT_SHM_BYTES, HostConfig, NetworkMode
+from builder.runtime.container import HostConfig, NetworkMode
 from builder.runtime.streams import CallerStreams
 
 
@@ -45,7 +46,7 @@ def _run_options(line: Line) -> RunOptions:
 
 
 def _host_config(line: Line) -> HostConfig:
-    hostname, shm_size = line.values.get("hostname"), line.values.get("shm-size")
+    hostname = line.values.get("hostname")
     return HostConfig(
         network=_network(line.values.get("network", "default")),
         hostname=options.parse_hostname(hostname) if hostname else "",
@@ -59,10 +60,7 @@ def _host_config(line: Line) -> HostConfig:
         stdin_open="interactive" in line.switches,
         readonly_rootfs="read-only" in line.switches,
         security=security_of(line),
-        rlimits=tuple(map(options.parse_ulimit, line.lists.get("ulimit", ()))),
-        shm_size_bytes=(
-            options.parse_size(shm_size, option="--shm-size") if shm_size else DEFAULT_SHM_BYTES
-        ),
+        limits=limits_of(line),
         policies=policies_of(line),
     )
 

@@ -68,6 +68,11 @@ class ControlGroup:
                 return directory
         return ""
 
+    def existing(self) -> ControlGroup:
+        """The part of it that is there."""
+        there = {k: path for k, path in self.directories.items() if os.path.isdir(path)}
+        return ControlGroup(there)
+
     @property
     def can_freeze(self) -> bool:
         """Whether its processes can be held still; else signals have to do."""
@@ -127,7 +132,7 @@ class ControlGroup:
 
     @property
     def _any_directory(self) -> str:
-        return self.unified or next(iter(self.directories.values()), "")
+        return next((path for path in self.directories.values() if os.path.isdir(path)), "")
 
     def _set_frozen(self, *, frozen: bool) -> None:
         deadline = time.monotonic() + _TIMEOUT_S

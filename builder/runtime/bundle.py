@@ -180,8 +180,9 @@ def process_spec(
         readonly_rootfs=host.readonly_rootfs,
         terminal=host.terminal,
         terminal_size=terminal_size,
-        shm_size_bytes=0 if security.ipc == "none" else host.shm_size_bytes,
-        rlimits=host.rlimits,
+        shm_size_bytes=0 if security.ipc == "none" else host.limits.shm_size_bytes,
+        rlimits=host.limits.rlimits,
+        oom_score_adj=host.limits.oom_score_adj,
         cgroup_files=cgroup_files,
     )
 

@@ -16,6 +16,7 @@ from builder.runtime.container import (
     Volume,
 )
 from builder.runtime.errors import BrokenContainerError
+from builder.runtime.limits import limits_dict, limits_of
 from builder.runtime.policies import policies_dict, policies_of
 from builder.runtime.security import security_dict, security_of
 from cache.digest import parse_digest
@@ -134,10 +135,7 @@ def _host_dict(host: HostConfig) -> dict[str, object]:
         "stdin_open": host.stdin_open,
         "readonly_rootfs": host.readonly_rootfs,
         "security": security_dict(host.security),
-        "rlimits": [
-            {"name": name, "soft": soft, "hard": hard} for name, soft, hard in host.rlimits
-        ],
-        "shm_size_bytes": host.shm_size_bytes,
+        "limits": limits_dict(host.limits),
         "policies": policies_dict(host.policies),
     }
 
@@ -158,11 +156,7 @@ def _host_of(document: JsonObject) -> HostConfig:
         stdin_open=document.boolean("stdin_open"),
         readonly_rootfs=document.boolean("readonly_rootfs"),
         security=security_of(document.child("security") or document),
-        rlimits=tuple(
-            (limit.text("name"), limit.integer("soft"), limit.integer("hard"))
-            for limit in document.children("rlimits")
-        ),
-        shm_size_bytes=document.integer("shm_size_bytes"),
+        limits=limits_of(document.child("limits")),
         policies=policies_of(document.child("policies")),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from builder.image.model import ContainerConfig, Platform
+from builder.runtime.limits import Limits
 from builder.runtime.policies import Policies
 from builder.runtime.security import Security
 from cache.digest import Digest
@@ -13,8 +14,6 @@ from cache.record import field, record
 Status = Literal["created", "running", "paused", "restarting", "exited"]
 
 NetworkMode = Literal["default", "host", "none"]
-
-DEFAULT_SHM_BYTES = 64 << 20
 
 EXIT_KILLED = 137
 """The exit status of a container that went down with its pybuild: that is a SIGKILL."""
@@ -46,8 +45,7 @@ class HostConfig:
     stdin_open: bool = False
     readonly_rootfs: bool = False
     security: Security = field(default_factory=Security)
-    rlimits: tuple[tuple[str, int, int], ...] = ()  # name, soft, hard; -1 for no limit
-    shm_size_bytes: int = DEFAULT_SHM_BYTES
+    limits: Limits = field(default_factory=Limits)
     policies: Policies = field(default_factory=Policies)
 
 

@@ -7,22 +7,51 @@ from contextlib import suppress
 
 from builder.kernel.cgroup import ControlGroup
 from builder.runtime.container import Container
-from builder.sandbox import cgroup
+from builder.runtime.limits import Limits
+from builder.sandbox import cgroup, grouplimits
+from builder.sandbox.errors import LimitError
 
-COUNTED = ("memory", "cpuacct", "pids")
+COUNTED = ("memory", "cpu", "cpuacct", "pids")
 """The controllers of a group without limits: they count what `stats` shows, and OOM kills."""
+
+_LIMITABLE = (*COUNTED, "cpuset", "blkio", "devices")
 
 
 def make_group(container: Container, record: Callable[[ControlGroup], None]) -> ControlGroup:
-    """A new group for the container; false where this system lets us make none.
+    """A new group for the container, with its limits; false where this system lets us make none.
 
-    `record` writes it down before anything is made, for whoever has to remove it.
+    `record` writes it down before anything is made, for whoever has to remove it. It is more than
+    what is made: `update` may need the rest. LimitError for a limit that cannot be set.
     """
-    group = cgroup.plan(container.container_id, COUNTED)
-    if not group:
-        return group
-    record(group)
-    return cgroup.make(group, COUNTED)
+    limits = container.host.limits
+    needed = grouplimits.controllers_of(limits.group)
+    planned = cgroup.plan(
+        container.container_id, _LIMITABLE, required=needed, parent=limits.cgroup_parent
+    )
+    if planned:
+        record(planned)
+    group = cgroup.make(planned, COUNTED, required=needed)
+    try:
+        _limit(group, limits)
+    except BaseException:
+        group.remove()
+        raise
+    return group
+
+
+def _limit(group: ControlGroup, limits: Limits) -> None:
+    if limits.cgroup_parent and not group:
+        raise LimitError(
+            f"--cgroup-parent {limits.cgroup_parent}: no group can be made there",
+            hint="root may, and the user that it was delegated to",
+        )
+    grouplimits.apply(group, limits.group)
+
+
+def update_group(texts: tuple[str, ...], limits: Limits) -> None:
+    """Give the group of a running container, as its state has it, other limits. LimitError."""
+    group = cgroup.extend(ControlGroup.of_texts(texts), grouplimits.controllers_of(limits.group))
+    grouplimits.apply(group, limits.group)
 
 
 def end_group(group: ControlGroup, *, timeout_s: float) -> None:

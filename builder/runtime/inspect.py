@@ -7,6 +7,7 @@ from collections.abc import Callable
 from builder.image.assemble import rfc3339
 from builder.image.codec import container_dict
 from builder.runtime.container import Container, ContainerReport, Volume
+from builder.runtime.limits import inspect_fields
 from builder.runtime.paths import ContainerPaths
 from builder.runtime.security import security_document
 
@@ -87,10 +88,7 @@ def _host_config(container: Container) -> _Document:
         "ExtraHosts": [f"{name}:{address}" for name, address in host.extra_hosts] or None,
         **security_document(host.security),
         "ReadonlyRootfs": host.readonly_rootfs,
-        "ShmSize": host.shm_size_bytes,
-        "Ulimits": [
-            {"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in host.rlimits
-        ],
+        **inspect_fields(host.limits),
         "RestartPolicy": {
             "Name": host.policies.restart.name,
             "MaximumRetryCount": host.policies.restart.max_retries,

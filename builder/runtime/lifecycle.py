@@ -57,15 +57,16 @@ def run_to_end(container: Container, runner: Runner, attachment: Attachment) -> 
     paths = runner.containers.paths(container.container_id)
     with ExitStack() as stack:
         listener = stack.enter_context(listening(paths))
-        group = make_group(container, lambda planned: _record_group(container, runner, planned))
+        with _failures_recorded(container, runner):
+            group = make_group(container, lambda all_: _record_group(container, runner, all_))
         stack.callback(group.remove)
         with _failures_recorded(container, runner):
             process = _started(container, runner, attachment, group, stack)
         attachment.attach(process.terminal_fd)
-        _record_start(container, runner, process, group)
+        _record_start(container, runner, process)
         freezer = group if group.can_freeze else _freezer_by_signals(process)
         status = _Foreground(process, runner.signals, attachment).supervise(listener, freezer)
-        _record_end(container, runner, status.code)
+        _record_end(container, runner, status.code, oom_killed=group.oom_kills() > 0)
     return status.code
 
 
@@ -133,25 +134,22 @@ def _record_group(container: Container, runner: Runner, group: ControlGroup) -> 
     runner.containers.write_state(container.container_id, ContainerState(cgroup=group.texts))
 
 
-def _record_start(
-    container: Container, runner: Runner, process: Process, group: ControlGroup
-) -> None:
+def _record_start(container: Container, runner: Runner, process: Process) -> None:
     identity = identity_of(process.pid)
     state = ContainerState(
         pid=process.pid,
         pid_started=identity.started if identity else 0,
         boot_id=identity.boot_id if identity else boot_id(),
-        cgroup=group.texts,
+        cgroup=runner.containers.state(container.container_id).cgroup,
         started_at=runner.now(),
     )
     runner.containers.write_state(container.container_id, state)
 
 
-def _record_end(container: Container, runner: Runner, exit_code: int) -> None:
+def _record_end(container: Container, runner: Runner, exit_code: int, *, oom_killed: bool) -> None:
     state = runner.containers.state(container.container_id)
-    runner.containers.write_state(
-        container.container_id, replace(state, finished_at=runner.now(), exit_code=exit_code)
-    )
+    ended = replace(state, finished_at=runner.now(), exit_code=exit_code, oom_killed=oom_killed)
+    runner.containers.write_state(container.container_id, ended)
 
 
 class _Foreground:

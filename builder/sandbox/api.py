@@ -104,6 +104,7 @@ class ProcessSpec:
     rlimits: tuple[
         tuple[str, int, int], ...
     ] = ()  # ("nofile", soft, hard); clamped, never an error
+    oom_score_adj: int = 0
     cgroup_files: tuple[str, ...] = ()  # cgroup.procs of the groups to join
     joined: tuple[JoinedNamespace, ...] = ()  # at most one of a kind
 

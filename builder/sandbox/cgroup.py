@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 
 from builder.errors import IsolationError, UsageError
 from builder.kernel.cgroup import PREFIX, ControlGroup
@@ -76,18 +77,20 @@ def planned(
 def make(
     group: ControlGroup, controllers: Collection[str], *, required: Collection[str] = ()
 ) -> ControlGroup:
-    """Make a planned group; gives it with those directories that could be made.
+    """Make a planned group with these controllers; gives it as far as it could be made.
 
     One of that name which is still there was left by a killed process and is removed first: a group
     that was killed kills what joins it. `required` controllers are worth moving this process aside.
     """
     _remove_earlier(group)
+    wanted = {*controllers, *required, "", "freezer"}
     try:
         return ControlGroup(
             {
                 names: directory
                 for names, directory in group.directories.items()
-                if _made(names, directory, {*controllers, *required}, required)
+                if not wanted.isdisjoint(names.split(","))
+                and _made(names, directory, wanted, required)
             }
         )
     except BaseException:
@@ -312,3 +315,30 @@ def _read(path: str) -> str:
 def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
+
+
+def extend(group: ControlGroup, controllers: Collection[str]) -> ControlGroup:
+    """Make those directories of a planned group that were not needed so far; processes move in."""
+    made = group.existing()
+    lacking = {
+        names: directory
+        for names, directory in group.directories.items()
+        if names not in made.directories and not set(controllers).isdisjoint(names.split(","))
+    }
+    for names, directory in lacking.items():
+        if _made(names, directory, controllers, controllers):
+            _move_in(made, directory)
+            made.directories[names] = directory
+    if made.unified:
+        _hand_on(os.path.dirname(made.unified), controllers, controllers)
+    return made
+
+
+def _move_in(group: ControlGroup, directory: str) -> None:
+    """What a process begins meanwhile is where that process was: look until nothing is new."""
+    moved: set[int] = set()
+    while new := [pid for pid in group.processes() if pid not in moved]:
+        for pid in new:
+            with suppress(ProcessLookupError):
+                _write(f"{directory}/cgroup.procs", str(pid))
+        moved.update(new)

@@ -39,3 +39,9 @@ class MountTargetError(PybuildError):
     """A mount that was asked for cannot be put where it was asked for."""
 
     code: ClassVar[str] = "mount-target"
+
+
+class LimitError(PybuildError):
+    """A limit that was asked for cannot be set here."""
+
+    code: ClassVar[str] = "limit"

@@ -7,6 +7,7 @@ import os
 
 from builder.errors import IsolationError
 from builder.sandbox.errors import (
+    LimitError,
     MountTargetError,
     ProgramNotExecutableError,
     ProgramNotFoundError,
@@ -17,7 +18,7 @@ from cache.errors import PybuildError
 _SYSTEM_TARGETS = ("/", "/proc", "/sys", "/dev", "/sys/fs/cgroup")
 
 
-def error_of(operation: str, number: int, path: str) -> PybuildError:
+def error_of(operation: str, number: int, path: str) -> PybuildError:  # noqa: PLR0911 - a case each
     """The error for the operation that a child reported."""
     reason = os.strerror(number)
     match operation:
@@ -36,6 +37,8 @@ def error_of(operation: str, number: int, path: str) -> PybuildError:
             )
         case "user":
             return _ids_denied(number, path)
+        case "limit":
+            return _limit_denied(number, path)
         case "mount" if not _is_system(path):
             return _mount_denied(number, path)
         case _:
@@ -67,6 +70,13 @@ def _ids_denied(number: int, path: str) -> PybuildError:
         )
     message = f"the process cannot run as user {path}: {os.strerror(number)}"
     return IsolationError(message, hint=hint)
+
+
+def _limit_denied(number: int, option: str) -> PybuildError:
+    hint = None
+    if number in {errno.EPERM, errno.EACCES}:
+        hint = "that takes the capability CAP_SYS_RESOURCE, which this process lacks"
+    return LimitError(f"{option} cannot be set: {os.strerror(number)}", hint=hint)
 
 
 def _is_system(path: str) -> bool:

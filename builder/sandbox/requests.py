@@ -97,6 +97,7 @@ def request_of(
         terminal=spec.terminal,
         terminal_size=spec.terminal_size,
         shm_size_bytes=spec.shm_size_bytes,
+        oom_score_adj=spec.oom_score_adj,
         rlimits=tuple((_limit_number(name), soft, hard) for name, soft, hard in spec.rlimits),
         stdio_fds=(
             descriptors.add(stdio.stdin),

@@ -73,6 +73,7 @@ class Request(Record):
         "mounts",
         "new_network",
         "no_new_privileges",
+        "oom_score_adj",
         "privileged",
         "readonly_rootfs",
         "rlimits",
@@ -110,6 +111,7 @@ class Request(Record):
         terminal: bool,
         terminal_size: tuple[int, int],
         shm_size_bytes: int,
+        oom_score_adj: int,
         rlimits: tuple[tuple[int, int, int], ...],
         stdio_fds: tuple[int, int, int],
         seccomp_fd: int,
@@ -137,6 +139,7 @@ class Request(Record):
         self.terminal = terminal
         self.terminal_size = terminal_size
         self.shm_size_bytes = shm_size_bytes
+        self.oom_score_adj = oom_score_adj
         self.rlimits = rlimits  # (RLIMIT_*, soft, hard)
         self.stdio_fds = stdio_fds  # -1: /dev/null
         self.seccomp_fd = seccomp_fd  # a file of BPF instructions; -1: no filter

@@ -70,6 +70,8 @@ def _leave_server(request: Request, server_pidfd: int, report: Report) -> None:
     report.doing("cgroup")
     for fd in request.cgroup_fds:
         os.write(fd, b"0")  # "this process"
+    if request.oom_score_adj:
+        _set_oom_score(request.oom_score_adj, report)
     if request.confinement.has_own(namespaces.CLONE_NEWCGROUP):
         namespaces.unshare(namespaces.CLONE_NEWCGROUP)  # the joined groups are its roots
     for kind, fd in request.joined_fds:
@@ -79,6 +81,12 @@ def _leave_server(request: Request, server_pidfd: int, report: Report) -> None:
     if request.confinement.has_own(namespaces.CLONE_NEWUTS):
         report.doing("hostname", request.hostname)
         _socket.sethostname(request.hostname)
+
+
+def _set_oom_score(score: int, report: Report) -> None:
+    report.doing("limit", f"--oom-score-adj {score}")
+    with open("/proc/self/oom_score_adj", "wb", buffering=0) as file:
+        file.write(b"%d" % score)
 
 
 def _enter_root(request: Request, report: Report) -> None:

@@ -8,8 +8,10 @@ from builder.image.model import ContainerConfig, Healthcheck, Platform
 from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
 from builder.runtime.container import Container, ContainerState, HostConfig, Volume
 from builder.runtime.errors import BrokenContainerError
+from builder.runtime.limits import Device, DeviceRule, Limits
 from builder.runtime.policies import Policies, RestartPolicy
 from builder.runtime.security import Security
+from builder.sandbox.grouplimits import DeviceRate, GroupLimits
 from cache.digest import sha256_digest
 
 SECURITY = Security(
@@ -29,6 +31,33 @@ SECURITY = Security(
     userns="auto",
     sysctls=(("net.core.somaxconn", "5"),),
     groups=("audio", "7"),
+)
+LIMITS = Limits(
+    group=GroupLimits(
+        memory_bytes=1 << 30,
+        memory_swap_bytes=-1,
+        memory_reservation_bytes=1 << 29,
+        memory_swappiness=0,
+        oom_kill_disable=True,
+        nano_cpus=1,
+        cpu_shares=2,
+        cpu_period_us=3,
+        cpu_quota_us=-1,
+        cpuset_cpus="0-1",
+        cpuset_mems="0",
+        pids=-1,
+        blkio_weight=10,
+        device_read_bps=(DeviceRate("/dev/a", 1),),
+        device_write_bps=(DeviceRate("/dev/b:c", 2),),
+        device_read_iops=(DeviceRate("/dev/d", 3),),
+        device_write_iops=(DeviceRate("/dev/e", 4),),
+    ),
+    cgroup_parent="/p",
+    oom_score_adj=-5,
+    rlimits=(("nofile", 1, -1),),
+    shm_size_bytes=1 << 20,
+    devices=(Device("/dev/x", "/dev/y", "r"),),
+    device_rules=(DeviceRule("c", 1, None, "rm"), DeviceRule("a", None, 0)),
 )
 CONTAINER = Container(
     container_id="0f" * 32,
@@ -56,8 +85,7 @@ CONTAINER = Container(
         stdin_open=True,
         readonly_rootfs=True,
         security=SECURITY,
-        rlimits=(("nofile", 1, -1),),
-        shm_size_bytes=1 << 20,
+        limits=LIMITS,
         policies=Policies(RestartPolicy("always"), stop_timeout_s=0, init=True),
     ),
 )
