@@ -106,6 +106,23 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX platform_images_image_id ON platform_images(image_id);
     """,
+    """
+    -- Volumes, and what containers have mounted: neither goes while a container needs it.
+    CREATE TABLE volumes (
+      name TEXT PRIMARY KEY,
+      created INTEGER NOT NULL,       -- microseconds since the epoch
+      anonymous INTEGER NOT NULL,     -- 1: made for one container, which took it along or not
+      labels TEXT NOT NULL,           -- JSON object
+      options TEXT NOT NULL           -- JSON object: of the driver, as the user wrote them
+    ) WITHOUT ROWID;
+    CREATE TABLE mounted (
+      container_id TEXT NOT NULL,
+      kind TEXT NOT NULL,             -- volume, image
+      name TEXT NOT NULL,             -- the volume's, the image's id
+      PRIMARY KEY (container_id, kind, name)
+    ) WITHOUT ROWID;
+    CREATE INDEX mounted_name ON mounted(kind, name);
+    """,
 )
 """The n-th brings a file of version n to n + 1. Only ever appended to."""
 

@@ -7,7 +7,8 @@
       snapshots/N/fs            a layer's own tree: an overlay upperdir; N is short on purpose
       snapshots/0/fs            an empty directory
       containers/ID/            what belongs to one container
-      volumes/NAME/             a volume's files; made when the first one is
+      volumes/NAME/_data        a volume's files; made when the first one is
+      volumes/NAME/filled       what an image has in its place, on its way into _data
       cachemounts/HEX/          RUN --mount=type=cache, by hash of their id
       downloads/HEX/            what ADD of a URL brought, by hash of the URL: may go at any time;
                                 the part of a blob that a broken pull got, too
@@ -109,8 +110,18 @@ class StateDir:
     def container(self, container_id: str) -> str:
         return os.path.join(self.containers_dir, container_id)
 
+    @property
+    def volumes_dir(self) -> str:
+        return os.path.join(self.root_dir, "volumes")
+
     def volume(self, name: str) -> str:
         return os.path.join(self.root_dir, "volumes", name)
+
+    def volume_data(self, name: str) -> str:
+        return os.path.join(self.root_dir, "volumes", name, "_data")
+
+    def volume_filled(self, name: str) -> str:
+        return os.path.join(self.root_dir, "volumes", name, "filled")
 
     @property
     def cache_mounts_dir(self) -> str:

@@ -38,6 +38,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bootstrap": ("builder.cli.bootstrap", "Make a base image from this machine's own programs"),
     "pin": ("builder.cli.pin", "Write digests behind the images that a Dockerfile names"),
     "version": ("builder.cli.version", "Show the version of pybuild and of what it runs on"),
+    "volume create": ("builder.cli.volume_create", "Make a volume"),
+    "volume inspect": ("builder.cli.volume_inspect", "Show all about volumes as JSON"),
+    "volume ls": ("builder.cli.volume_ls", "List volumes"),
+    "volume prune": ("builder.cli.volume_prune", "Remove the volumes that no container uses"),
+    "volume rm": ("builder.cli.volume_rm", "Remove volumes"),
 }
 """Command → its module and its line in the help; the module has a click command `command`.
 
@@ -71,6 +76,15 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "builder": {"build": "build"},
     "buildx": {"build": "build"},
+    "volume": {
+        "create": "volume create",
+        "inspect": "volume inspect",
+        "list": "volume ls",
+        "ls": "volume ls",
+        "prune": "volume prune",
+        "remove": "volume rm",
+        "rm": "volume rm",
+    },
 }
 """Docker's other names of the commands: `image ls` → `images`."""
 

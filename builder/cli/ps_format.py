@@ -11,6 +11,7 @@ from builder.cli.ps_fields import command_text, id_text, ports_text, status_text
 from builder.cli.table import truncated
 from builder.cli.units import ago
 from builder.runtime.container import ContainerReport
+from builder.runtime.volumes import source_of
 
 _MOUNT_WIDTH = 15
 
@@ -63,7 +64,7 @@ def _fields(report: ContainerReport, now: float, *, truncate: bool) -> Fields:
 
 
 def _mounts(report: ContainerReport, *, truncate: bool) -> list[str]:
-    sources = [volume.source for volume in report.container.host.volumes]
+    sources = [source_of(mount) for mount in report.container.host.mounts.entries]
     return [truncated(source, _MOUNT_WIDTH) for source in sources] if truncate else sources
 
 

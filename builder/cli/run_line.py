@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from builder.cli import run_options_life, run_options_limits, run_options_sec
+from builder.cli import run_options_files, run_options_life, run_options_limits, run_options_sec
 from builder.cli.run_words import Line, Option, repeated, single, switch
 from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
 from builder.settings import settings_from
@@ -28,11 +28,6 @@ OPTIONS = (
     repeated("--env-file", metavar="FILE", text="A file of variables, K=V a line."),
     single("-w", "--workdir", metavar="DIR", text="Working directory; made if missing."),
     single("-u", "--user", metavar="USER[:GROUP]", text="User and group, by name or number."),
-    repeated(
-        *("-v", "--volume"),
-        metavar="SRC:DST[:ro]",
-        text="SRC of this machine at DST; DST alone: a new volume.",
-    ),
     single("--name", metavar="NAME", text="Name of the container."),
     single(
         "--entrypoint",
@@ -46,6 +41,7 @@ OPTIONS = (
     *run_options_sec.OPTIONS,
     repeated("-l", "--label", metavar="K=V", text="A label of the container."),
     single("--cidfile", metavar="FILE", text="Write the container's id to a new FILE."),
+    *run_options_files.OPTIONS,
     *run_options_life.OPTIONS,
     *run_options_limits.OPTIONS,
 )

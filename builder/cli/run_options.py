@@ -20,9 +20,9 @@ _REFUSED_LONG = (
     "annotation attach blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
     "detach detach-keys device device-cgroup-rule disable-content-trust dns dns-opt dns-option "
     "dns-search domainname env-host expose gpus io-maxbandwidth io-maxiops ip ip6 isolation "
-    "kernel-memory label-file link link-local-ip mac-address mount network-alias platform "
+    "kernel-memory label-file link link-local-ip mac-address network-alias platform "
     "publish publish-all pull quiet replace rmi rootfs runtime secret sig-proxy storage-opt "
-    "systemd timeout tmpfs tz umask unsetenv use-api-socket userns volume-driver volumes-from"
+    "systemd timeout tz umask unsetenv use-api-socket userns volume-driver"
 )
 _REFUSED_SHORT = {
     "a": "attach",
@@ -34,7 +34,6 @@ _REFUSED_SHORT = {
 _PORTS_HINT = "with --network host the container's ports are this machine's"
 _HINTS = {
     "detach": "containers run in the foreground; the shell's & puts one into the background",
-    "mount": "-v SOURCE:TARGET[:ro] mounts a directory or file of this machine",
     "publish": _PORTS_HINT,
     "publish-all": _PORTS_HINT,
 }

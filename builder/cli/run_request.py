@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from builder.cli.run_options_files import mounts_of, volumes_from_of
 from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
 from builder.cli.run_options_limits import limits_of
 from builder.cli.run_options_sec import security_of
@@ -42,6 +43,7 @@ def _run_options(line: Line) -> RunOptions:
         stop_signal=stop_signal_of(line),
         health=health_of(line),
         host=_host_config(line),
+        volumes_from=volumes_from_of(line),
     )
 
 
@@ -51,10 +53,7 @@ def _host_config(line: Line) -> HostConfig:
         network=_network(line.values.get("network", "default")),
         hostname=options.parse_hostname(hostname) if hostname else "",
         extra_hosts=tuple(map(options.parse_extra_host, line.lists.get("add-host", ()))),
-        volumes=tuple(
-            options.parse_volume(text, working_dir=os.getcwd())
-            for text in line.lists.get("volume", ())
-        ),
+        mounts=mounts_of(line),
         auto_remove="rm" in line.switches,
         terminal="tty" in line.switches,
         stdin_open="interactive" in line.switches,

@@ -54,5 +54,5 @@ def inspect_container(engine: Engine, text: str) -> dict[str, object] | None:
         containers.report(container),
         containers.paths(container.container_id),
         lowerdirs=lowerdirs,
-        volume_dir=containers.volume_dir,
+        volume_dir=containers.volumes.data_dir,
     )

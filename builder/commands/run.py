@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from builder.commands.mounts import with_whole_mounts
 from builder.engine import Engine
 from builder.image.model import StoredImage
 from builder.runtime.bundle import RunOptions, new_container
@@ -41,9 +42,9 @@ def run(engine: Engine, request: RunRequest) -> int:
     executor.prepare()  # first of all: it gets ready while the rest is looked up
     image = _image(engine, request.image)  # before signals are the container's: one may end a pull
     with queued_signals() as signals:
-        container = _new_container(engine, request, image)
         containers = Containers(engine.state, engine.database, engine.now)
         containers.sweep()
+        container = _new_container(engine, containers, request, image)
         runner = Runner(containers, engine.snapshots, executor, signals, engine.now)
         with attached(request.caller, container.host) as attachment:
             status = _run(container, runner, attachment, request.cidfile)
@@ -63,8 +64,10 @@ def _run(container: Container, runner: Runner, attachment: Attachment, cidfile: 
                 containers.remove(created.container_id, volumes=created.anonymous_volumes)
 
 
-def _new_container(engine: Engine, request: RunRequest, image: StoredImage) -> Container:
-    options = request.options
+def _new_container(
+    engine: Engine, containers: Containers, request: RunRequest, image: StoredImage
+) -> Container:
+    options = with_whole_mounts(engine, containers, request.options)
     if options.name:
         checked_name(options.name)
     host = options.host

@@ -29,6 +29,7 @@ MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
+MS_SHARED = 0x100000
 MS_RELATIME = 0x200000
 
 MNT_DETACH = 0x2
@@ -152,8 +153,13 @@ def _described(fstype: str, context_fd: int) -> str:
     return f"{fstype} ({text})" if text else fstype
 
 
-def set_attributes(mount_fd: int, attributes: int, *, recursive: bool = False) -> None:
-    """Add ATTR_* to a mount, and to all mounts below it."""
-    attr = struct.pack("=QQQQ", attributes, 0, 0, 0)
+def set_attributes(
+    mount_fd: int, attributes: int, *, recursive: bool = False, propagation: int = 0
+) -> None:
+    """Add ATTR_* to a mount, and to all mounts below it.
+
+    `propagation`: MS_PRIVATE, MS_SLAVE, MS_SHARED; 0 leaves it as it is.
+    """
+    attr = struct.pack("=QQQQ", attributes, 0, propagation, 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     check(_mount_setattr(mount_fd, b"", flags, attr, len(attr)))

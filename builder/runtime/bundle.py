@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from builder.image.model import ContainerConfig, StoredImage
-from builder.runtime.container import Container, HostConfig, Volume
+from builder.runtime.container import Container, HostConfig
 from builder.runtime.errors import InvalidOptionError
 from builder.runtime.options import EnvEntry, clean_path
 from builder.runtime.paths import ContainerPaths
 from builder.runtime.policies import HealthOptions, healthcheck
 from builder.runtime.security import capabilities, confinement
+from builder.runtime.volumes import HostMount, HostMounts, VolumeMount, VolumesFrom
 from builder.sandbox import lsm
 from builder.sandbox.api import (
     BindEntry,
@@ -39,7 +40,8 @@ class RunOptions:
     health: HealthOptions = field(default_factory=HealthOptions)
     host: HostConfig = field(
         default_factory=HostConfig
-    )  # a volume with source "" is one of the container's own
+    )  # a volume of name "" is one of the container's own
+    volumes_from: tuple[VolumesFrom, ...] = ()
 
 
 def new_container(
@@ -64,7 +66,7 @@ def new_container(
         config=config,
         host=replace(
             options.host,
-            volumes=_volumes(options.host.volumes, config.volumes, new_volume_name),
+            mounts=_mounts(options.host.mounts, config.volumes, new_volume_name),
         ),
     )
     if not container.args:
@@ -112,23 +114,23 @@ def merged_env(
     return tuple(env.items())
 
 
-def _volumes(
-    asked: Iterable[Volume], of_image: Iterable[str], new_volume_name: Callable[[], str]
-) -> tuple[Volume, ...]:
-    """All volumes, those of directories before those inside them."""
-    by_target: dict[str, Volume] = {}
-    for volume in asked:
-        if volume.target in by_target:
-            raise InvalidOptionError(f"two volumes are mounted at {volume.target}")
-        by_target[volume.target] = volume
+def _mounts(
+    asked: HostMounts, of_image: Iterable[str], new_volume_name: Callable[[], str]
+) -> HostMounts:
+    """All mounts, those of directories before those inside them."""
+    by_target: dict[str, HostMount] = {mount.target: mount for mount in asked.entries}
     for path in of_image:
         target = clean_path(path)
-        by_target.setdefault(target, Volume(kind="volume", source="", target=target))
+        by_target.setdefault(target, VolumeMount(name="", target=target, anonymous=True))
     named = (
-        volume if volume.source else replace(volume, source=new_volume_name())
-        for volume in by_target.values()
+        replace(mount, name=new_volume_name())
+        if isinstance(mount, VolumeMount) and not mount.name
+        else mount
+        for mount in by_target.values()
     )
-    return tuple(sorted(named, key=lambda volume: (volume.target.count("/"), volume.target)))
+    return HostMounts(
+        tuple(sorted(named, key=lambda mount: (mount.target.count("/"), mount.target)))
+    )
 
 
 def process_env(container: Container, *, home: str) -> tuple[str, ...]:
@@ -149,13 +151,14 @@ def process_spec(
     home: str,
     every_capability: tuple[str, ...],
     host_files: tuple[tuple[str, str], ...],
-    volume_dir: Callable[[str], str],
+    mounts: tuple[MountEntry, ...],
     terminal_size: tuple[int, int],
     cgroup_files: tuple[str, ...] = (),
 ) -> ProcessSpec:
     """How the container's first process runs, once its root filesystem is mounted.
 
-    `host_files` are (path in the container, path here), `every_capability` those there are.
+    `host_files` are (path in the container, path here), `every_capability` those there are,
+    `mounts` what the container has mounted.
     """
     host, security = container.host, container.host.security
     return ProcessSpec(
@@ -164,7 +167,7 @@ def process_spec(
         env=process_env(container, home=home),
         cwd=container.config.working_dir or "/",
         credentials=credentials,
-        mounts=mount_entries(host, host_files, volume_dir=volume_dir),
+        mounts=mount_entries(host_files, mounts),
         hostname=container.hostname,
         network=sandbox_network(host),
         capabilities=capabilities(security, every_capability),
@@ -193,15 +196,9 @@ def sandbox_network(host: HostConfig) -> Network:
 
 
 def mount_entries(
-    host: HostConfig,
-    host_files: tuple[tuple[str, str], ...],
-    *,
-    volume_dir: Callable[[str], str],
+    host_files: tuple[tuple[str, str], ...], mounts: tuple[MountEntry, ...]
 ) -> tuple[MountEntry, ...]:
-    """The files of /etc, then the volumes, which win where they are mounted over the same path."""
-    taken = {volume.target for volume in host.volumes}
-    entries = [BindEntry(source, target) for target, source in host_files if target not in taken]
-    for volume in host.volumes:
-        source = volume.source if volume.kind == "bind" else volume_dir(volume.source)
-        entries.append(BindEntry(source, volume.target, readonly=volume.readonly))
-    return tuple(entries)
+    """The files of /etc, then the mounts, which win where they are over the same path."""
+    taken = {mount.target for mount in mounts}
+    files = (BindEntry(source, target) for target, source in host_files if target not in taken)
+    return (*files, *mounts)

@@ -13,12 +13,12 @@ from builder.runtime.container import (
     ContainerState,
     HostConfig,
     NetworkMode,
-    Volume,
 )
 from builder.runtime.errors import BrokenContainerError
 from builder.runtime.limits import limits_dict, limits_of
 from builder.runtime.policies import policies_dict, policies_of
 from builder.runtime.security import security_dict, security_of
+from builder.runtime.volumes import mounts_dict, mounts_of
 from cache.digest import parse_digest
 from cache.errors import InvalidDigestError
 
@@ -129,7 +129,7 @@ def _host_dict(host: HostConfig) -> dict[str, object]:
         "network": host.network,
         "hostname": host.hostname,
         "extra_hosts": [f"{name}={address}" for name, address in host.extra_hosts],
-        "volumes": [_volume_dict(volume) for volume in host.volumes],
+        "mounts": mounts_dict(host.mounts),
         "auto_remove": host.auto_remove,
         "terminal": host.terminal,
         "stdin_open": host.stdin_open,
@@ -150,7 +150,7 @@ def _host_of(document: JsonObject) -> HostConfig:
                 text.partition("=") for text in document.texts("extra_hosts") or ()
             )
         ),
-        volumes=tuple(_volume_of(volume) for volume in document.children("volumes")),
+        mounts=mounts_of(document.child("mounts")),
         auto_remove=document.boolean("auto_remove"),
         terminal=document.boolean("terminal"),
         stdin_open=document.boolean("stdin_open"),
@@ -171,25 +171,3 @@ def _network(document: JsonObject) -> NetworkMode:
             return "none"
         case _:
             raise document.error("network", "is unknown")
-
-
-def _volume_dict(volume: Volume) -> dict[str, object]:
-    return {
-        "kind": volume.kind,
-        "source": volume.source,
-        "target": volume.target,
-        "readonly": volume.readonly,
-    }
-
-
-def _volume_of(document: JsonObject) -> Volume:
-    match document.text("kind"):
-        case "bind" | "volume" as kind:
-            return Volume(
-                kind=kind,
-                source=document.text("source", required=True),
-                target=document.text("target", required=True),
-                readonly=document.boolean("readonly"),
-            )
-        case _:
-            raise document.error("kind", "is unknown")

@@ -8,6 +8,7 @@ from builder.image.model import ContainerConfig, Platform
 from builder.runtime.limits import Limits
 from builder.runtime.policies import Policies
 from builder.runtime.security import Security
+from builder.runtime.volumes import HostMounts
 from cache.digest import Digest
 from cache.record import field, record
 
@@ -23,23 +24,13 @@ EXIT_UNKNOWN = 255
 
 
 @record
-class Volume:
-    """A directory or file from outside the root filesystem, seen at `target`."""
-
-    kind: Literal["bind", "volume"]
-    source: str  # bind: absolute path on the host; volume: its name in the store
-    target: str  # absolute, in the container
-    readonly: bool = False
-
-
-@record
 class HostConfig:
     """How a container is tied to this machine: what an image never says."""
 
     network: NetworkMode = "default"
     hostname: str = ""  # "": from the id, or the machine's own with the host's network
     extra_hosts: tuple[tuple[str, str], ...] = ()  # name, address
-    volumes: tuple[Volume, ...] = ()
+    mounts: HostMounts = field(default_factory=HostMounts)
     auto_remove: bool = False
     terminal: bool = False
     stdin_open: bool = False
@@ -71,7 +62,7 @@ class Container:
     @property
     def anonymous_volumes(self) -> tuple[str, ...]:
         """The names of the volumes that are this container's alone."""
-        return tuple(volume.source for volume in self.host.volumes if volume.kind == "volume")
+        return self.host.mounts.anonymous_volumes
 
     @property
     def network_mode(self) -> str:

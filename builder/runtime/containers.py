@@ -35,6 +35,7 @@ from builder.runtime.groups import end_group
 from builder.runtime.liveness import ProcessIdentity, boot_id, is_alive
 from builder.runtime.names import candidate_names
 from builder.runtime.paths import ContainerPaths
+from builder.runtime.volumes_store import Volumes
 from cache.digest import Digest
 from cache.errors import NotFoundError
 from cache.record import replace
@@ -63,14 +64,11 @@ class Containers:
         self._state = state
         self._database = database
         self._now = now
+        self.volumes = Volumes(state, database, now)
 
     def paths(self, container_id: str) -> ContainerPaths:
         """Where the container's things lie."""
         return ContainerPaths(self._state.container(container_id))
-
-    def volume_dir(self, name: str) -> str:
-        """Where a volume's files lie."""
-        return self._state.volume(name)
 
     @contextmanager
     def created(self, container: Container) -> Generator[Container, None, None]:
@@ -84,6 +82,7 @@ class Containers:
             with self._database.transaction() as connection:
                 named = _with_name(connection, container)
                 _insert(connection, named)
+                self.volumes.claim(connection, named.container_id, named.host.mounts)
                 os.mkdir(paths.container_dir, 0o700)
                 lock_fd = os.open(paths.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
                 fcntl.flock(lock_fd, fcntl.LOCK_EX)
@@ -201,12 +200,16 @@ class Containers:
         return tuple(found)
 
     def remove(self, container_id: str, *, volumes: tuple[str, ...] = ()) -> None:
-        """Remove the container, its files, these volumes. The caller holds it, or nobody does."""
-        for name in volumes:
-            remove_tree(self.volume_dir(name))
+        """Remove the container, its files, and these volumes where no other container uses them.
+
+        The caller holds it, or nobody does.
+        """
         self._remove_cgroup(container_id)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM containers WHERE container_id = ?", (container_id,))
+            self.volumes.release(connection, container_id)
+            forgotten = self.volumes.forget_unused(connection, volumes)
+        self.volumes.remove_files(forgotten)
         remove_tree(self.paths(container_id).container_dir)
 
     def _settled(self, container_id: str) -> ContainerState:
@@ -247,6 +250,7 @@ class Containers:
             directories = self._directories()
             for container_id in known - directories:
                 connection.execute("DELETE FROM containers WHERE container_id = ?", (container_id,))
+                self.volumes.release(connection, container_id)
         for container_id in directories - known:
             remove_tree(self.paths(container_id).container_dir)
 

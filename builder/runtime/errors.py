@@ -58,3 +58,38 @@ class TerminalError(PybuildError):
     """A terminal was asked for where there is none."""
 
     code: ClassVar[str] = "no-terminal"
+
+
+class InvalidVolumeNameError(PybuildError):
+    """Text that a volume cannot be called."""
+
+    code: ClassVar[str] = "invalid-volume-name"
+
+
+class UnknownVolumeError(PybuildError):
+    """No volume has this name."""
+
+    code: ClassVar[str] = "unknown-volume"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"no volume is called {text[:200]!a}", hint="pybuild volume ls lists all of them"
+        )
+
+
+class VolumeInUseError(PybuildError):
+    """A container needs the volume."""
+
+    code: ClassVar[str] = "volume-in-use"
+
+
+class VolumeExistsError(PybuildError):
+    """The volume is there, and is another one than was asked for."""
+
+    code: ClassVar[str] = "volume-exists"
+
+
+class MountSourceError(PybuildError):
+    """What is to be mounted is missing, or cannot be mounted so."""
+
+    code: ClassVar[str] = "mount-source"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from builder.errors import UsageError
 from builder.runtime.container import ContainerReport
+from builder.runtime.volumes import source_of
 from cache.record import record
 
 _STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
@@ -98,7 +99,8 @@ def _single_test(item: Filter, lookups: Lookups) -> _Test:  # noqa: PLR0911 - on
             return lambda report: report.status == value
         case _:
             return lambda report: any(
-                value in {volume.source, volume.target} for volume in report.container.host.volumes
+                value in {source_of(mount), mount.target}
+                for mount in report.container.host.mounts.entries
             )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from builder.image.assemble import rfc3339
 from builder.image.codec import container_dict
-from builder.runtime.container import Container, ContainerReport, Volume
+from builder.runtime.container import Container, ContainerReport
 from builder.runtime.limits import inspect_fields
 from builder.runtime.paths import ContainerPaths
 from builder.runtime.security import security_document
+from builder.runtime.volumes_inspect import bind_texts, mount_documents, tmpfs_texts
 
 _NEVER = "0001-01-01T00:00:00Z"
 """Go's zero time: what Docker shows for a moment that has not come."""
@@ -56,7 +57,7 @@ def inspect_document(
                 "MergedDir": paths.rootfs,
             },
         },
-        "Mounts": [_mount(volume, volume_dir) for volume in container.host.volumes],
+        "Mounts": mount_documents(container.host.mounts, volume_dir),
         "Config": _config(container),
         "NetworkSettings": {"Networks": {container.network_mode: {}}},
     }
@@ -82,7 +83,8 @@ def _state(report: ContainerReport) -> _Document:
 def _host_config(container: Container) -> _Document:
     host = container.host
     return {
-        "Binds": [_bind_text(volume) for volume in host.volumes if volume.kind == "bind"] or None,
+        "Binds": bind_texts(host.mounts) or None,
+        "Tmpfs": tmpfs_texts(host.mounts) or None,
         "NetworkMode": container.network_mode,
         "AutoRemove": host.auto_remove,
         "ExtraHosts": [f"{name}:{address}" for name, address in host.extra_hosts] or None,
@@ -93,32 +95,6 @@ def _host_config(container: Container) -> _Document:
             "Name": host.policies.restart.name,
             "MaximumRetryCount": host.policies.restart.max_retries,
         },
-    }
-
-
-def _bind_text(volume: Volume) -> str:
-    return f"{volume.source}:{volume.target}" + ":ro" * volume.readonly
-
-
-def _mount(volume: Volume, volume_dir: Callable[[str], str]) -> _Document:
-    if volume.kind == "bind":
-        return {
-            "Type": "bind",
-            "Source": volume.source,
-            "Destination": volume.target,
-            "Mode": "ro" if volume.readonly else "",
-            "RW": not volume.readonly,
-            "Propagation": "rprivate",
-        }
-    return {
-        "Type": "volume",
-        "Name": volume.source,
-        "Source": volume_dir(volume.source),
-        "Destination": volume.target,
-        "Driver": "local",
-        "Mode": "ro" if volume.readonly else "",
-        "RW": not volume.readonly,
-        "Propagation": "",
     }
 
 

@@ -90,7 +90,7 @@ def _started(
 ) -> Process:
     """The first process, over a root filesystem that stays mounted as long as `stack`."""
     paths = runner.containers.paths(container.container_id)
-    root_fd = stack.enter_context(container_rootfs(container, runner.containers, runner.snapshots))
+    root = stack.enter_context(container_rootfs(container, runner.containers, runner.snapshots))
     host = container.host
     host_files = write_host_files(
         paths.container_dir,
@@ -98,7 +98,7 @@ def _started(
         network=sandbox_network(host),
         extra_hosts=host.extra_hosts,
     )
-    account = lookup_user(root_fd, container.config.user, more_groups=host.security.groups)
+    account = lookup_user(root.fd, container.config.user, more_groups=host.security.groups)
     spec = process_spec(
         container,
         paths,
@@ -106,7 +106,7 @@ def _started(
         home=account.home,
         every_capability=NAMES,
         host_files=tuple(host_files),
-        volume_dir=runner.containers.volume_dir,
+        mounts=root.mounts(account.credentials),
         terminal_size=attachment.window_size or (0, 0),
         cgroup_files=group.join_files,
     )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 
-from builder.errors import UnsupportedError
-from builder.runtime.container import Volume
 from builder.runtime.errors import InvalidOptionError
 
 EnvEntry = tuple[str, str | None]
@@ -51,61 +49,6 @@ def parse_pairs(entries: Iterable[str], *, option: str) -> tuple[tuple[str, str]
             raise InvalidOptionError(f'{option} "{text[:100]}" has no name before the "="')
         pairs[name] = value
     return tuple(pairs.items())
-
-
-def parse_volume(text: str, *, working_dir: str) -> Volume:
-    """`SRC:DST[:ro|rw]` or `DST`, which is a new volume of the container's own (its name is "").
-
-    A SRC that begins with "." is below `working_dir`.
-    """
-    source, target, flags = _volume_parts(text)
-    if not target.startswith("/"):
-        raise InvalidOptionError(f'--volume "{text}": the path in the container is not absolute')
-    if clean_path(target) == "/":
-        raise InvalidOptionError(f'--volume "{text}": nothing can be mounted over the root')
-    readonly = _is_readonly(flags, text)
-    if source is None:
-        return Volume(kind="volume", source="", target=clean_path(target), readonly=readonly)
-    if source.startswith("."):
-        source = os.path.join(working_dir, source)
-    if not source.startswith("/"):
-        raise UnsupportedError(
-            f'--volume "{text}": named volumes are not supported',
-            hint=f"for a directory of this machine write its path: ./{source}",
-        )
-    return Volume(
-        kind="bind",
-        source=clean_path(source),
-        target=clean_path(target),
-        readonly=readonly,
-    )
-
-
-def _volume_parts(text: str) -> tuple[str | None, str, tuple[str, ...]]:
-    match text.split(":"):
-        case [target] if target:
-            return None, target, ()
-        case [source, target] if source and target.startswith("/"):
-            return source, target, ()
-        case [target, flags] if target and flags:  # a volume of its own with flags
-            return None, target, tuple(flags.split(","))
-        case [source, target, flags] if source and target and flags:
-            return source, target, tuple(flags.split(","))
-        case _:
-            raise InvalidOptionError(
-                f'--volume "{text}" is not SOURCE:TARGET[:ro], nor TARGET alone'
-            )
-
-
-def _is_readonly(flags: tuple[str, ...], text: str) -> bool:
-    for flag in flags:
-        if flag not in {"ro", "rw"}:
-            raise UnsupportedError(
-                f'--volume "{text}": "{flag}" is not supported', hint="ro and rw are"
-            )
-    if {"ro", "rw"} <= set(flags):
-        raise InvalidOptionError(f'--volume "{text}" is both ro and rw')
-    return "ro" in flags
 
 
 def clean_path(path: str) -> str:

@@ -9,6 +9,7 @@ containers/ID/
   work/           the overlay's workdir
   rootfs/         where that pybuild, and nobody else, sees the root filesystem
   stubs/          mount points that the image lacks
+  images/N/       an image that is mounted, and the changes to it
   hosts, hostname, resolv.conf      bound over the container's own in /etc
 """
 
@@ -17,6 +18,25 @@ from __future__ import annotations
 import os
 
 from cache.record import record
+
+
+@record
+class ImagePaths:
+    """The paths of one tree that is mounted with changes of its own."""
+
+    directory: str
+
+    @property
+    def rootfs(self) -> str:
+        return os.path.join(self.directory, "rootfs")
+
+    @property
+    def upperdir(self) -> str:
+        return os.path.join(self.directory, "fs")
+
+    @property
+    def workdir(self) -> str:
+        return os.path.join(self.directory, "work")
 
 
 @record
@@ -56,6 +76,14 @@ class ContainerPaths:
     @property
     def stubs(self) -> str:
         return os.path.join(self.container_dir, "stubs")
+
+    @property
+    def images(self) -> str:
+        return os.path.join(self.container_dir, "images")
+
+    def image_mount(self, number: int) -> ImagePaths:
+        """Of the n-th mount, which is an image or whose changes stay apart."""
+        return ImagePaths(os.path.join(self.images, str(number)))
 
     @property
     def hosts(self) -> str:

@@ -157,6 +157,12 @@ def _copy_range(source_fd: int, target_fd: int, size_bytes: int) -> None:
         left -= os.write(target_fd, content)
 
 
+def copy_directory_facts(source_fd: int, target_fd: int) -> None:
+    """Owner, mode, times and xattrs of one open directory to another."""
+    made = os.fstat(target_fd)
+    _copy_metadata(source_fd, target_fd, os.fstat(source_fd), (made.st_uid, made.st_gid))
+
+
 def _copy_metadata(
     source_fd: int, target_fd: int, status: os.stat_result, made_with: tuple[int, int]
 ) -> None:

@@ -11,6 +11,11 @@ from cache.record import record
 Network = Literal["host", "none", "private"]
 """The host's; a new one with loopback alone; a new one that `Hooks.before_execute` sets up."""
 
+MountFlag = Literal["noexec", "nosuid", "nodev"]
+
+Propagation = Literal["private", "rprivate", "shared", "rshared", "slave", "rslave"]
+"""How mounts made later inside it spread, as in mount(8); with an r: those inside it as well."""
+
 JoinableNamespace = Literal["net", "ipc", "uts", "pid", "cgroup"]
 
 DEFAULT_CAPABILITIES: tuple[str, ...] = (
@@ -56,6 +61,8 @@ class BindEntry:
     target: str  # absolute, inside the root filesystem; links in it stay inside the root
     readonly: bool = False
     recursive: bool = True
+    flags: tuple[MountFlag, ...] = ()  # nodev counts always, unless the process is privileged
+    propagation: Propagation = "rprivate"
 
 
 @record
@@ -65,6 +72,9 @@ class TmpfsEntry:
     target: str
     size_bytes: int = 0
     mode: int = 0o1777
+    options: tuple[str, ...] = ()  # more of the file system's own: "uid=7"; they win
+    flags: tuple[MountFlag, ...] = ("nosuid", "nodev")
+    readonly: bool = False
 
 
 @record

@@ -1,8 +1,8 @@
 """A mount namespace of this command's own and, for an ordinary user, a user namespace around it.
 
 What is mounted in it is seen by no other process and is gone when this command ends, however it
-ends. Inside, the command is root: over everything where root started it, over the caller's own id
-and subordinate ids otherwise.
+ends; what others mount outside is seen inside, too. Inside, the command is root: over everything
+where root started it, over the caller's own id and subordinate ids otherwise.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _NO_SUBIDS = (
     "only one user id is available: programs in a RUN that change to another user, or give files "
     "to one, will fail"
 )
+
+_left_mounts: list[int] = []
 
 
 @record
@@ -50,15 +52,28 @@ def enter_private_namespaces() -> IdMapping:
     if not get_sets()[0] & CAP_SYS_ADMIN:
         mapping = _enter_user_namespace()
     else:
+        _left_mounts.append(_open_own_mounts())
         try:
             namespaces.unshare(namespaces.CLONE_NEWNS)
         except OSError as error:
             raise _denied("a mount namespace", error) from error
     try:
-        mount.mount("none", "/", "", mount.MS_REC | mount.MS_PRIVATE)
+        mount.mount("none", "/", "", mount.MS_REC | mount.MS_SLAVE)
     except OSError as error:
         raise _denied("mounting", error) from error
     return mapping
+
+
+def callers_mount_namespace() -> int | None:
+    """A descriptor of the mount namespace that this process left; None where it can't go back."""
+    return next((fd for fd in _left_mounts if fd >= 0), None)
+
+
+def _open_own_mounts() -> int:
+    try:
+        return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # no /proc here
+        return -1
 
 
 def _enter_user_namespace() -> IdMapping:

@@ -22,6 +22,7 @@ from builder.sandbox.rootfs import mounted
 from cache.record import record
 from cache.snapshot.api import Mount
 
+_PLAIN_MODE = 0o755
 _MAX_LINKS = 40  # the kernel's own limit
 _OVERLAY_XATTRS = ("trusted.overlay.", "user.overlay.")
 
@@ -32,6 +33,7 @@ class MountPoint:
 
     path: str  # absolute, inside the root filesystem; links in it stay inside
     is_directory: bool
+    mode: int = 0o755  # of a directory that is made, its parents' being 0755
 
 
 BASE_POINTS = (
@@ -75,6 +77,8 @@ def make_stubs(stub_dir: str, points: Sequence[MountPoint]) -> tuple[str, ...]:
                 is_directory = point.is_directory or depth < len(parts)
                 _make(os.path.join(stub_dir, path), is_directory=is_directory)
                 paths[path] = None
+        if point.mode != _PLAIN_MODE:
+            os.chmod(os.path.join(stub_dir, *parts), point.mode)
     return tuple(paths)
 
 

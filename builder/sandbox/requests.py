@@ -7,14 +7,16 @@ import resource
 from typing import Self
 
 from builder.errors import UsageError
-from builder.kernel import capabilities, namespaces
+from builder.kernel import capabilities, mount, namespaces
 from builder.kernel.mount import clone_visible
 from builder.sandbox.api import (
     BindEntry,
     Hooks,
     MountEntry,
+    MountFlag,
     OverlayEntry,
     ProcessSpec,
+    Propagation,
     Stdio,
     TmpfsEntry,
 )
@@ -28,6 +30,19 @@ _FLAGS: dict[Namespace, int] = {
     "pid": namespaces.CLONE_NEWPID,
     "uts": namespaces.CLONE_NEWUTS,
     "cgroup": namespaces.CLONE_NEWCGROUP,
+}
+_ATTRIBUTES: dict[MountFlag, int] = {
+    "noexec": mount.ATTR_NOEXEC,
+    "nosuid": mount.ATTR_NOSUID,
+    "nodev": mount.ATTR_NODEV,
+}
+_PROPAGATIONS: dict[Propagation, int] = {
+    "private": mount.MS_PRIVATE,
+    "rprivate": mount.MS_PRIVATE | mount.MS_REC,
+    "shared": mount.MS_SHARED,
+    "rshared": mount.MS_SHARED | mount.MS_REC,
+    "slave": mount.MS_SLAVE,
+    "rslave": mount.MS_SLAVE | mount.MS_REC,
 }
 
 
@@ -54,6 +69,13 @@ class Descriptors:
         It is cloned here: the kernel clones only what is mounted in the caller's own namespace.
         """
         self._own.append(clone_visible(fd, recursive=recursive))
+        return self.add(self._own[-1])
+
+    def add_shared_mount(self, source: str, *, recursive: bool) -> int:
+        """The place of a mount of `source` that is a peer of the caller's own."""
+        from builder.sandbox.propagation import clone_shared  # noqa: PLC0415 - asked for rarely
+
+        self._own.append(clone_shared(source, recursive=recursive))
         return self.add(self._own[-1])
 
     def add(self, fd: int | None) -> int:
@@ -151,17 +173,21 @@ def _mount_of(entry: MountEntry, descriptors: Descriptors) -> Mount:
             number = entry.source.removeprefix(_OWN_FD)
             by_fd = entry.source.startswith(_OWN_FD) and number.isdigit()
             source_fd = -1
-            if by_fd:
+            if entry.propagation.endswith("shared"):
+                by_fd = True
+                source_fd = descriptors.add_shared_mount(entry.source, recursive=entry.recursive)
+            elif by_fd:
                 source_fd = descriptors.add_mount(int(number), recursive=entry.recursive)
             return BindMount(
                 source="" if by_fd else entry.source,
                 source_fd=source_fd,
                 target=entry.target,
-                readonly=entry.readonly,
+                attributes=_attributes(entry),
                 recursive=entry.recursive,
+                propagation=_PROPAGATIONS[entry.propagation],
             )
         case TmpfsEntry():
-            return TmpfsMount(target=entry.target, size_bytes=entry.size_bytes, mode=entry.mode)
+            return _tmpfs_of(entry)
         case OverlayEntry():
             return OverlayMount(
                 lowerdir=entry.lowerdir,
@@ -169,6 +195,27 @@ def _mount_of(entry: MountEntry, descriptors: Descriptors) -> Mount:
                 workdir=entry.workdir,
                 target=entry.target,
             )
+
+
+def _tmpfs_of(entry: TmpfsEntry) -> TmpfsMount:
+    options = {"mode": f"{entry.mode:o}"}
+    if entry.size_bytes:
+        options["size"] = str(entry.size_bytes)
+    for option in entry.options:
+        name, _, value = option.partition("=")
+        options[name] = value
+    return TmpfsMount(
+        target=entry.target,
+        options=tuple(f"{name}={value}" for name, value in options.items()),
+        attributes=_attributes(entry),
+    )
+
+
+def _attributes(entry: BindEntry | TmpfsEntry) -> int:
+    attributes = mount.ATTR_RDONLY if entry.readonly else 0
+    for name in entry.flags:
+        attributes |= _ATTRIBUTES[name]
+    return attributes
 
 
 def _limit_number(name: str) -> int:

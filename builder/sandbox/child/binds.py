@@ -29,9 +29,7 @@ def _made(entry: Mount, *, rootless: bool, nodev: int) -> int:
         case BindMount():
             return _bind(entry, nodev)
         case TmpfsMount():
-            size = (f"size={entry.size_bytes}",) if entry.size_bytes else ()
-            options = (f"mode={entry.mode:o}", *size)
-            return mount.new_filesystem("tmpfs", options, mount.ATTR_NOSUID | mount.ATTR_NODEV)
+            return mount.new_filesystem("tmpfs", entry.options, entry.attributes)
         case OverlayMount():
             return _overlay(entry, rootless=rootless, nodev=nodev)
 
@@ -40,9 +38,15 @@ def _bind(entry: BindMount, nodev: int) -> int:
     tree_fd = entry.source_fd  # cloned by the caller: a mount of another namespace is not for us
     if tree_fd < 0:
         tree_fd = mount.clone_visible(AT_FDCWD, entry.source, recursive=entry.recursive)
-    attributes = nodev | (mount.ATTR_RDONLY if entry.readonly else 0)
+    attributes = nodev | entry.attributes
     if attributes:
         mount.set_attributes(tree_fd, attributes, recursive=True)
+    mount.set_attributes(
+        tree_fd,
+        0,
+        recursive=bool(entry.propagation & mount.MS_REC),
+        propagation=entry.propagation & ~mount.MS_REC,
+    )
     return tree_fd
 
 

@@ -15,27 +15,35 @@ from builder.sandbox.child.fields import Record
 class BindMount(Record):
     """A file or directory of the host's at `target`."""
 
-    __slots__ = ("readonly", "recursive", "source", "source_fd", "target")
+    __slots__ = ("attributes", "propagation", "recursive", "source", "source_fd", "target")
 
     def __init__(
-        self, *, source: str, source_fd: int, target: str, readonly: bool, recursive: bool
+        self,
+        *,
+        source: str,
+        source_fd: int,
+        target: str,
+        attributes: int,
+        recursive: bool,
+        propagation: int,
     ) -> None:
         self.source = source  # "" where source_fd names it
         self.source_fd = source_fd  # -1 where source names it
         self.target = target
-        self.readonly = readonly
+        self.attributes = attributes  # ATTR_*
         self.recursive = recursive
+        self.propagation = propagation  # MS_*, with MS_REC
 
 
 class TmpfsMount(Record):
     """A fresh tmpfs at `target`."""
 
-    __slots__ = ("mode", "size_bytes", "target")
+    __slots__ = ("attributes", "options", "target")
 
-    def __init__(self, *, target: str, size_bytes: int, mode: int) -> None:
+    def __init__(self, *, target: str, options: tuple[str, ...], attributes: int) -> None:
         self.target = target
-        self.size_bytes = size_bytes
-        self.mode = mode
+        self.options = options  # "size=4096"
+        self.attributes = attributes  # ATTR_*
 
 
 class OverlayMount(Record):

@@ -92,7 +92,7 @@ def _set_oom_score(score: int, report: Report) -> None:
 def _enter_root(request: Request, report: Report) -> None:
     """Make the root filesystem, with all that is mounted in it, this process's only one."""
     report.doing("mount", "/")
-    mount.mount("none", "/", "", mount.MS_REC | mount.MS_PRIVATE)
+    mount.mount("none", "/", "", mount.MS_REC | mount.MS_SLAVE)
     special = filesystems.prepare(request, report)
     nodes = devices.take_nodes(report, all_nodes=request.privileged)
     prepared = binds.prepare(request, report)

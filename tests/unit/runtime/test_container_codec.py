@@ -6,11 +6,12 @@ import pytest
 
 from builder.image.model import ContainerConfig, Healthcheck, Platform
 from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
-from builder.runtime.container import Container, ContainerState, HostConfig, Volume
+from builder.runtime.container import Container, ContainerState, HostConfig
 from builder.runtime.errors import BrokenContainerError
 from builder.runtime.limits import Device, DeviceRule, Limits
 from builder.runtime.policies import Policies, RestartPolicy
 from builder.runtime.security import Security
+from builder.runtime.volumes import HostBind, HostMounts, ImageMount, TmpfsMount, VolumeMount
 from builder.sandbox.grouplimits import DeviceRate, GroupLimits
 from cache.digest import sha256_digest
 
@@ -59,6 +60,25 @@ LIMITS = Limits(
     devices=(Device("/dev/x", "/dev/y", "r"),),
     device_rules=(DeviceRule("c", 1, None, "rm"), DeviceRule("a", None, 0)),
 )
+MOUNTS = HostMounts(
+    (
+        HostBind(
+            "/a",
+            "/b",
+            readonly=True,
+            flags=("noexec",),
+            propagation="rslave",
+            recursive=False,
+            make_source=True,
+            overlaid=True,
+            chown=True,
+            relabel="private",
+        ),
+        VolumeMount("v", "/c", anonymous=True, nocopy=True, subpath="s", labels=(("k", "v"),)),
+        TmpfsMount("/d", flags=("nosuid",), options=("size=5",)),
+        ImageMount("box", "/e", False, "s", sha256_digest(b"image"), (sha256_digest(b"1"),)),
+    )
+)
 CONTAINER = Container(
     container_id="0f" * 32,
     name="web",
@@ -79,7 +99,7 @@ CONTAINER = Container(
         network="none",
         hostname="box",
         extra_hosts=(("db", "::1"),),
-        volumes=(Volume("bind", "/a", "/b", readonly=True), Volume("volume", "v", "/c")),
+        mounts=MOUNTS,
         auto_remove=True,
         terminal=True,
         stdin_open=True,
@@ -130,7 +150,7 @@ def test_a_record_without_what_it_must_have_is_broken(field):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("network", "x"), ("security", {"seccomp": ""}), ("volumes", [{"kind": "x"}])],
+    [("network", "x"), ("security", {"seccomp": ""}), ("mounts", {"entries": [{"kind": "x"}]})],
 )
 def test_a_record_with_an_unknown_kind_is_broken(field, value):
     document = json.loads(encode_container(CONTAINER))

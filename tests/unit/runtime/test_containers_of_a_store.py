@@ -17,6 +17,7 @@ from builder.runtime.errors import (
     UnknownContainerError,
 )
 from builder.runtime.liveness import boot_id, identity_of
+from builder.runtime.volumes import HostMount, HostMounts, VolumeMount
 from cache.database import Database
 from cache.digest import sha256_digest
 from cache.errors import NotFoundError
@@ -46,7 +47,13 @@ def containers(state, database):
     return Containers(state, database, lambda: 1000.0)
 
 
-def container(container_id: str = "a", *, name: str = "", auto_remove: bool = False) -> Container:
+def container(
+    container_id: str = "a",
+    *,
+    name: str = "",
+    auto_remove: bool = False,
+    mounts: tuple[HostMount, ...] = (),
+) -> Container:
     return Container(
         container_id=container_id.ljust(64, "0"),
         name=name,
@@ -56,7 +63,7 @@ def container(container_id: str = "a", *, name: str = "", auto_remove: bool = Fa
         platform=Platform("linux", "amd64"),
         diff_ids=(),
         config=ContainerConfig(cmd=("true",)),
-        host=HostConfig(auto_remove=auto_remove),
+        host=HostConfig(auto_remove=auto_remove, mounts=HostMounts(mounts)),
     )
 
 
@@ -224,13 +231,20 @@ def test_a_container_whose_record_is_damaged_is_listed_and_can_be_removed(contai
     assert os.listdir(state.containers_dir) == []
 
 
-def test_removing_a_container_removes_the_volumes_that_are_named(containers, state):
-    created = make(containers)
-    for name in ("mine", "other"):
-        os.makedirs(os.path.join(state.volume(name), "sub"))
-    containers.remove(created.container_id, volumes=("mine",))
-    assert not os.path.exists(state.volume("mine"))
-    assert os.path.exists(state.volume("other"))
+def test_removing_a_container_removes_the_volumes_that_it_alone_uses(containers, state):
+    mine, shared = (VolumeMount(name, f"/{name}", anonymous=True) for name in ("mine", "shared"))
+    first = make(containers, "a", mounts=(mine, shared))
+    make(containers, "b", mounts=(shared,))
+    containers.remove(first.container_id, volumes=first.anonymous_volumes)
+    assert os.listdir(state.volumes_dir) == ["shared"]
+    assert [volume.name for volume in containers.volumes.all()] == ["shared"]
+
+
+def test_a_container_that_cannot_be_made_makes_no_volume(containers):
+    make(containers, "a", name="web")
+    with pytest.raises(ContainerNameTakenError):
+        make(containers, "b", name="web", mounts=(VolumeMount("data", "/data"),))
+    assert containers.volumes.all() == ()
 
 
 def test_a_state_that_was_written_is_read_back(containers):

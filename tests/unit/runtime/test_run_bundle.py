@@ -15,8 +15,9 @@ from builder.runtime.bundle import (
     new_container,
     process_env,
 )
-from builder.runtime.container import Container, HostConfig, Volume
+from builder.runtime.container import Container, HostConfig
 from builder.runtime.errors import InvalidOptionError
+from builder.runtime.volumes import HostBind, HostMounts, TmpfsMount, VolumeMount
 from builder.sandbox.api import DEFAULT_CAPABILITIES, BindEntry
 from cache.digest import sha256_digest
 
@@ -127,42 +128,25 @@ def test_a_terminal_sets_term_unless_the_image_does():
 
 def test_each_volume_of_the_image_gets_a_volume_unless_something_is_mounted_there():
     config = replace(IMAGE, volumes=("/data", "/log/"))
-    asked = HostConfig(volumes=(Volume("bind", "/host", "/data"),))
-    assert container(RunOptions(host=asked), config).host.volumes == (
-        Volume("bind", "/host", "/data"),
-        Volume("volume", "volume0", "/log"),
+    asked = HostConfig(mounts=HostMounts((HostBind("/host", "/data"),)))
+    assert container(RunOptions(host=asked), config).host.mounts.entries == (
+        HostBind("/host", "/data"),
+        VolumeMount("volume0", "/log", anonymous=True),
     )
 
 
 def test_what_is_inside_another_volume_is_mounted_after_it():
     asked = HostConfig(
-        volumes=(
-            Volume("bind", "/1", "/a/b/c"),
-            Volume("bind", "/2", "/z"),
-            Volume("bind", "/3", "/a/b"),
+        mounts=HostMounts(
+            (HostBind("/1", "/a/b/c"), TmpfsMount("/z"), VolumeMount("three", "/a/b"))
         )
     )
-    targets = [volume.target for volume in container(RunOptions(host=asked)).host.volumes]
+    made = container(RunOptions(host=asked))
+    targets = [mount.target for mount in made.host.mounts.entries]
     assert targets == ["/z", "/a/b", "/a/b/c"]
 
 
-def test_two_volumes_at_one_place_are_refused():
-    asked = HostConfig(volumes=(Volume("bind", "/1", "/a"), Volume("bind", "/2", "/a")))
-    with pytest.raises(InvalidOptionError):
-        container(RunOptions(host=asked))
-
-
 def test_a_volume_over_etc_hosts_takes_its_place():
-    host = HostConfig(volumes=(Volume("bind", "/mine", "/etc/hosts", readonly=True),))
+    mounts = (BindEntry("/mine", "/etc/hosts", readonly=True),)
     files = (("/etc/hosts", "/c/hosts"), ("/etc/hostname", "/c/hostname"))
-    assert mount_entries(host, files, volume_dir=str) == (
-        BindEntry("/c/hostname", "/etc/hostname"),
-        BindEntry("/mine", "/etc/hosts", readonly=True),
-    )
-
-
-def test_a_volume_comes_from_the_stores_own_directory():
-    host = HostConfig(volumes=(Volume("volume", "name", "/data"),))
-    assert mount_entries(host, (), volume_dir=lambda name: f"/store/{name}") == (
-        BindEntry("/store/name", "/data"),
-    )
+    assert mount_entries(files, mounts) == (BindEntry("/c/hostname", "/etc/hostname"), *mounts)

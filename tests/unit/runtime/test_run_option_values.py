@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.errors import UnsupportedError
 from builder.runtime import options
-from builder.runtime.container import Volume
 from builder.runtime.errors import InvalidOptionError
 
 
@@ -39,37 +37,6 @@ def test_an_env_file_has_comments_and_no_quoting():
 def test_a_blank_in_a_name_of_an_env_file_is_refused():
     with pytest.raises(InvalidOptionError):
         options.parse_env_file("export A=1\n", {})
-
-
-@pytest.mark.parametrize(
-    ("text", "volume"),
-    [
-        ("/a:/b", Volume("bind", "/a", "/b")),
-        ("/a:/b:ro", Volume("bind", "/a", "/b", readonly=True)),
-        ("/a:/b:rw", Volume("bind", "/a", "/b")),
-        ("./a:/b/", Volume("bind", "/here/a", "/b")),
-        (".:/b", Volume("bind", "/here", "/b")),
-        ("../a:/b", Volume("bind", "/a", "/b")),
-        ("/b", Volume("volume", "", "/b")),
-        ("/b:ro", Volume("volume", "", "/b", readonly=True)),
-    ],
-)
-def test_a_volume_is_a_source_a_target_and_flags(text, volume):
-    assert options.parse_volume(text, working_dir="/here") == volume
-
-
-@pytest.mark.parametrize(
-    "text", ["/a:b", "b", ":/b", "/a:", "", "/a:/b:ro:x", "/a:/", "/a:/b:ro,rw"]
-)
-def test_a_volume_that_makes_no_sense_is_refused(text):
-    with pytest.raises((InvalidOptionError, UnsupportedError)):
-        options.parse_volume(text, working_dir="/")
-
-
-@pytest.mark.parametrize("text", ["data:/b", "/a:/b:z", "/a:/b:ro,rslave", "/a:/b:O"])
-def test_what_volumes_cannot_do_yet_is_refused_by_name(text):
-    with pytest.raises(UnsupportedError):
-        options.parse_volume(text, working_dir="/")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import pytest
 
 from builder.errors import UsageError
+from builder.kernel import mount
 from builder.sandbox import requests
 from builder.sandbox.api import (
     BindEntry,
@@ -28,8 +29,10 @@ SPEC = ProcessSpec(
     env=("A=1",),
     credentials=Credentials(1, 2, (3,)),
     mounts=(
-        BindEntry("/h", "/t", readonly=True, recursive=False),
-        TmpfsEntry("/tmp", 5, 0o700),
+        BindEntry(
+            "/h", "/t", readonly=True, recursive=False, flags=("noexec",), propagation="rslave"
+        ),
+        TmpfsEntry("/tmp", 5, 0o700, options=("size=9", "uid=7")),
         OverlayEntry("/l", "/u", "/w", "/o"),
     ),
     rlimits=(("nofile", 10, 20),),
@@ -66,8 +69,14 @@ def test_a_request_arrives_as_it_was_sent_with_the_received_descriptors():
     assert request.capabilities == 0xA80425FB
     bind, tmpfs, overlay = request.mounts
     assert isinstance(bind, BindMount)
-    assert (bind.source, bind.source_fd, bind.readonly, bind.recursive) == ("/h", -1, True, False)
-    assert tmpfs.fields() == {"mode": 0o700, "size_bytes": 5, "target": "/tmp"}
+    assert (bind.source, bind.source_fd, bind.recursive) == ("/h", -1, False)
+    assert bind.attributes == mount.ATTR_RDONLY | mount.ATTR_NOEXEC
+    assert bind.propagation == mount.MS_SLAVE | mount.MS_REC
+    assert tmpfs.fields() == {
+        "options": ("mode=700", "size=9", "uid=7"),
+        "attributes": mount.ATTR_NOSUID | mount.ATTR_NODEV,
+        "target": "/tmp",
+    }
     assert overlay.fields() == {"lowerdir": "/l", "target": "/o", "upperdir": "/u", "workdir": "/w"}
 
 
