@@ -12,16 +12,16 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from sqlite3 import Connection
-from typing import Protocol
 
 from cache.content.adopt import renewal_of
 from cache.content.local import blob_sizes
 from cache.database import Database
-from cache.descriptor import ChainId, chain_ids
+from cache.descriptor import ChainId, chain_id, chain_ids
 from cache.digest import Digest
 from cache.leases import Leases
 from cache.record import record
 from cache.snapshot import rows
+from cache.snapshot.api import Snapshotter
 from cache.snapshot.rows import SnapshotRow
 from cache.statedir import StateDir
 
@@ -70,19 +70,14 @@ class Swept:
     records: int
     blobs: int
     freed_bytes: int
-
-
-class TreeKeeper(Protocol):
-    """A snapshotter that can remove the trees that no row names."""
-
-    def sweep(self) -> None: ...
+    results: tuple[ChainId, ...] = ()  # what those records gave
 
 
 def sweep(
     state: StateDir,
     database: Database,
     *,
-    snapshots: TreeKeeper,
+    snapshots: Snapshotter,
     leases: Leases,
     find_roots: Callable[[], Roots],
     policy: Policy,
@@ -96,10 +91,11 @@ def sweep(
     with database.transaction() as connection:
         roots = find_roots()
         known = rows.all_snapshots(connection)
-        found = garbage(known, _records(connection), roots, leases.held("chain"), policy)
+        uses = record_uses(connection)
+        found = garbage(known, uses, roots, leases.held("chain"), policy)
         freed_bytes = _tree_bytes(known, found.chains)
-        for chain_id in found.chains:
-            rows.delete(connection, chain_id)
+        for chain in found.chains:
+            rows.delete(connection, chain)
         connection.executemany(
             "DELETE FROM cache_records WHERE key = ?", [(key,) for key in found.records]
         )
@@ -108,7 +104,15 @@ def sweep(
         _forget_layer_blobs(connection, layers)
     snapshots.sweep()
     blobs, blob_bytes = _sweep_blobs(state, database, leases, find_roots, now)
-    return Swept(len(found.chains), len(found.records), blobs, freed_bytes + blob_bytes)
+    return Swept(
+        snapshots=len(found.chains),
+        records=len(found.records),
+        blobs=blobs,
+        freed_bytes=freed_bytes + blob_bytes,
+        results=tuple(
+            dict.fromkeys(chain_id(one.diff_ids) for one in uses if one.key in found.records)
+        ),
+    )
 
 
 def garbage(
@@ -120,8 +124,8 @@ def garbage(
 ) -> Garbage:
     """The snapshots and cache records that can go: pure, from what the tables hold."""
     by_chain = {row.chain_id: row for row in snapshots}
-    kept = _closed({chain for stack in roots.stacks for chain in chain_ids(stack)}, by_chain)
-    kept |= _closed({ChainId(name) for name in leased}, by_chain)
+    kept = closed({chain for stack in roots.stacks for chain in chain_ids(stack)}, by_chain)
+    kept |= closed({ChainId(name) for name in leased}, by_chain)
     needed = frozenset(kept)
     dropped: set[str] = set()
     cached_bytes = 0
@@ -140,7 +144,7 @@ def garbage(
     return Garbage(frozenset(by_chain.keys() - kept), frozenset(dropped))
 
 
-def _closed(chains: set[ChainId], by_chain: Mapping[ChainId, SnapshotRow]) -> set[ChainId]:
+def closed(chains: set[ChainId], by_chain: Mapping[ChainId, SnapshotRow]) -> set[ChainId]:
     """Those and all that they stand on."""
     kept: set[ChainId] = set()
     for chain in chains:
@@ -157,7 +161,8 @@ def _tree_bytes(known: Sequence[SnapshotRow], gone: Collection[ChainId]) -> int:
     return sum({row.tree: row.size_bytes for row in known if row.tree not in staying}.values())
 
 
-def _records(connection: Connection) -> list[RecordUse]:
+def record_uses(connection: Connection) -> list[RecordUse]:
+    """All cache records, in no order."""
     found: list[tuple[str, str, int]] = connection.execute(
         "SELECT key, diff_ids, last_used FROM cache_records"
     ).fetchall()

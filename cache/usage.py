@@ -47,23 +47,3 @@ def usage(state: StateDir, database: Database) -> Usage:
         cache_records=records[0],
         cache_mounts=len(os.listdir(state.cache_mounts_dir)),
     )
-
-
-def tree_bytes(directory: str) -> int:
-    """The bytes of all files in a tree, one of several names counting once; 0 for a missing one."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [directory]
-    total = 0
-    while waiting:
-        try:
-            with os.scandir(waiting.pop()) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    elif (status.st_dev, status.st_ino) not in seen:
-                        seen.add((status.st_dev, status.st_ino))
-                        total += status.st_size
-        except (FileNotFoundError, PermissionError):  # it changes meanwhile, or isn't ours to read
-            continue
-    return total

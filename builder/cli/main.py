@@ -43,6 +43,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "volume ls": ("builder.cli.volume_ls", "List volumes"),
     "volume prune": ("builder.cli.volume_prune", "Remove the volumes that no container uses"),
     "volume rm": ("builder.cli.volume_rm", "Remove volumes"),
+    "container prune": ("builder.cli.container_prune", "Remove all containers that don't run"),
+    "image prune": ("builder.cli.image_prune", "Remove the images that nothing names or needs"),
+    "builder prune": ("builder.cli.builder_prune", "Remove the build cache"),
+    "system df": ("builder.cli.system_df", "Show what the store's room is used for"),
+    "system prune": ("builder.cli.system_prune", "Remove all that nobody needs"),
 }
 """Command → its module and its line in the help; the module has a click command `command`.
 
@@ -58,6 +63,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "list": "images",
         "load": "load",
         "ls": "images",
+        "prune": "image prune",
         "pull": "pull",
         "push": "push",
         "rm": "rmi",
@@ -70,12 +76,14 @@ GROUPS: dict[str, dict[str, str]] = {
         "inspect": "inspect --type=container",
         "list": "ps",
         "ls": "ps",
+        "prune": "container prune",
         "ps": "ps",
         "rm": "rm",
         "run": "run",
     },
-    "builder": {"build": "build"},
-    "buildx": {"build": "build"},
+    "builder": {"build": "build", "prune": "builder prune"},
+    "buildx": {"build": "build", "prune": "builder prune"},
+    "system": {"df": "system df", "prune": "system prune"},
     "volume": {
         "create": "volume create",
         "inspect": "volume inspect",

@@ -12,22 +12,22 @@ _MONTH_HOURS = 30 * _DAY_HOURS
 _YEAR_HOURS = 365 * _DAY_HOURS
 
 
-def human_size(size_bytes: int) -> str:
-    """Three digits and a decimal unit.
+def human_size(size_bytes: int, *, digits: int = 3) -> str:
+    """So many digits and a decimal unit: docker's lists have three, its sums four.
 
-    >>> human_size(7_801_000), human_size(0), human_size(999_999)
-    ('7.8MB', '0B', '1MB')
+    >>> human_size(7_801_000), human_size(0), human_size(999_999), human_size(16_432_100, digits=4)
+    ('7.8MB', '0B', '1MB', '16.43MB')
     """
     size = float(size_bytes)
     for unit in _SIZE_UNITS[:-1]:
         if size < 999.5:
-            return f"{_three_digits(size)}{unit}"
+            return f"{_rounded(size, digits)}{unit}"
         size /= 1000
-    return f"{_three_digits(size)}{_SIZE_UNITS[-1]}"
+    return f"{_rounded(size, digits)}{_SIZE_UNITS[-1]}"
 
 
-def _three_digits(size: float) -> str:
-    text = f"{size:.3g}"
+def _rounded(size: float, digits: int) -> str:
+    text = f"{size:.{digits}g}"
     return text if "e" not in text else f"{size:.0f}"
 
 

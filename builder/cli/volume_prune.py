@@ -7,8 +7,7 @@ import os
 import click
 
 from builder.cli.command import Command
-from builder.cli.confirm import confirmed
-from builder.cli.units import human_size
+from builder.cli.confirm import confirm, echo_deleted, echo_total
 from builder.commands.volumes import prune_volumes
 from builder.settings import settings_from
 from builder.wiring import open_engine
@@ -27,10 +26,11 @@ from builder.wiring import open_engine
 def command(every: bool, filters: tuple[str, ...], force: bool) -> None:
     """Remove the volumes that no container uses and that have no name of the user's."""
     which = "all local volumes" if every else "anonymous local volumes"
-    if not confirmed(f"This will remove {which} not used by at least one container.", force=force):
-        return
+    if not force:
+        confirm(
+            f"This will remove {which} not used by at least one container.", what="volume prune"
+        )
     with open_engine(settings_from(os.environ, euid=os.geteuid())) as engine:
         pruned = prune_volumes(engine, filters, every=every)
-    if pruned.names:
-        click.echo("\n".join(("Deleted Volumes:", *pruned.names, "")))
-    click.echo(f"Total reclaimed space: {human_size(pruned.freed_bytes)}")
+    echo_deleted("Deleted Volumes", pruned.names)
+    echo_total(pruned.freed_bytes)

@@ -72,9 +72,7 @@ def bootstrap(engine: Engine, request: BootstrapRequest) -> StoredImage:
         history=(HistoryEntry(created=rfc3339(made_at), created_by="pybuild bootstrap"),),
         created=rfc3339(made_at),
     )
-    image = keep_as_image(engine, config, lambda active: write_tree(tree, active.upperdir))
-    engine.images.tag(name, image.image_id)
-    return engine.images.get(image.image_id)
+    return keep_as_image(engine, config, name, lambda active: write_tree(tree, active.upperdir))
 
 
 def collect(programs: Sequence[str]) -> tuple[HostEntry, ...]:

@@ -13,6 +13,7 @@ from builder.frontend.plan import CheckWarning, FrontendOptions, Plan
 from builder.graph.model import Graph
 from builder.graph.order import merged, stack_of
 from builder.image.assemble import assemble, seconds_of
+from builder.image.codec import encode_config
 from builder.image.imagestore import best_for
 from builder.image.model import ImageConfig, Platform, StoredImage
 from builder.image.platform import host_platform
@@ -24,6 +25,7 @@ from builder.worker.contexts import BuildContexts
 from builder.worker.image_step import PullsImages, StoreResolver
 from builder.worker.local import LocalWorker
 from builder.worker.parts import LayerSinks, StepInputs
+from cache.digest import sha256_digest
 from cache.leases import Lease
 from cache.record import field, record, replace
 
@@ -93,7 +95,7 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
                 now=engine.now,
             )
             solved = _solve(plans, solving)
-            images = [store(engine, *pair) for pair in zip(plans, solved, strict=True)]
+            images = [store(engine, *pair, lease) for pair in zip(plans, solved, strict=True)]
             image, platforms = _named(engine, images, tags)
         exported = tuple(
             _export(engine, image, platforms, output, tags) for output in request.outputs
@@ -196,10 +198,12 @@ def announce(engine: Engine, planned: Plan) -> None:
         engine.emit(Warned(f"[Warning] One or more build-args [{names}] were not consumed"))
 
 
-def store(engine: Engine, planned: Plan, solved: Result) -> StoredImage:
+def store(engine: Engine, planned: Plan, solved: Result, lease: Lease) -> StoredImage:
     """Keep the image that `solved` is the root filesystem of."""
     sizes, times = _layers(engine, solved)
-    return engine.images.put(image_config(planned, solved, times), sizes)
+    config = image_config(planned, solved, times)
+    lease.add("image", sha256_digest(encode_config(config)))  # until it has its names
+    return engine.images.put(config, sizes)
 
 
 def _layers(engine: Engine, solved: Result) -> tuple[tuple[int, ...], tuple[int, ...]]:

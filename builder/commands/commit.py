@@ -55,10 +55,7 @@ def commit(engine: Engine, request: CommitRequest) -> StoredImage:
             message=request.message,
         )
         sizes = (*base.layer_sizes, *((layer.size_bytes,) if layer else ()))
-        image = engine.images.put(image_config, sizes)
-        if name:
-            engine.images.tag(name, image.image_id)
-    return engine.images.get(image.image_id)
+        return engine.images.put(image_config, sizes, names=(name,) if name else ())
 
 
 def _changed(config: ContainerConfig, changes: tuple[str, ...]) -> ContainerConfig:

@@ -52,10 +52,7 @@ def import_image(engine: Engine, request: ImportRequest) -> StoredImage:
             unpacked = unpack_blob(file, active.upperdir, userxattr=mount.userxattr)
         warn_of_losses(unpacked.losses, engine.emit)
 
-    image = keep_as_image(engine, config, fill)
-    if name:
-        engine.images.tag(name, image.image_id)
-    return engine.images.get(image.image_id)
+    return keep_as_image(engine, config, name, fill)
 
 
 def _config(request: ImportRequest, now: float) -> ImageConfig:

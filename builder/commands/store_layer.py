@@ -13,9 +13,12 @@ from cache.snapshot.api import ActiveSnapshot
 
 
 def keep_as_image(
-    engine: Engine, config: ImageConfig, fill: Callable[[ActiveSnapshot], object]
+    engine: Engine, config: ImageConfig, name: str, fill: Callable[[ActiveSnapshot], object]
 ) -> StoredImage:
-    """Keep what `fill` writes into the snapshot's upperdir; `config` gets the layer's diff_id."""
+    """Keep what `fill` writes into the snapshot's upperdir; `config` gets the layer's diff_id.
+
+    `name` is in normal form, "" for none.
+    """
     with engine.leases.hold() as lease:
         active = engine.snapshots.prepare(EMPTY_CHAIN)
         try:
@@ -26,4 +29,5 @@ def keep_as_image(
         except BaseException:
             engine.snapshots.discard(active)
             raise
-        return engine.images.put(replace(config, diff_ids=(layer.diff_id,)), (layer.size_bytes,))
+        whole = replace(config, diff_ids=(layer.diff_id,))
+        return engine.images.put(whole, (layer.size_bytes,), names=(name,) if name else ())

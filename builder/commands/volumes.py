@@ -11,7 +11,7 @@ from builder.runtime.errors import InvalidOptionError
 from builder.runtime.options import clean_path, parse_pairs
 from builder.runtime.volumes_store import Volume, Volumes
 from cache.record import record
-from cache.usage import tree_bytes
+from cache.treesize import tree_bytes
 
 FILTERS = ("dangling", "driver", "label", "name")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
@@ -60,11 +60,18 @@ class ImageStore:
         self._database = database
         self._content = content
 
-    def put(self, config: ImageConfig, layer_sizes: Sequence[int]) -> StoredImage:
-        """Keep an image whose layers are in the store. Idempotent."""
-        return self.adopt(encode_config(config), layer_sizes)
+    def put(
+        self, config: ImageConfig, layer_sizes: Sequence[int], *, names: Iterable[str] = ()
+    ) -> StoredImage:
+        """Keep an image whose layers are in the store, by these names in normal form. Idempotent.
 
-    def adopt(self, config_blob: bytes, layer_sizes: Sequence[int]) -> StoredImage:
+        Nobody sees it without its names: a prune would take it for one that lost them.
+        """
+        return self.adopt(encode_config(config), layer_sizes, names=names)
+
+    def adopt(
+        self, config_blob: bytes, layer_sizes: Sequence[int], *, names: Iterable[str] = ()
+    ) -> StoredImage:
         """Keep an image by a config made elsewhere, byte for byte, so that it keeps its id."""
         config = decode_config(config_blob)
         assert len(layer_sizes) == len(config.diff_ids), "a size for each layer"
@@ -77,6 +84,9 @@ class ImageStore:
             connection.execute(
                 "INSERT OR IGNORE INTO images (image_id, layer_sizes, stored_at) VALUES (?, ?, ?)",
                 (image_id, json.dumps(list(layer_sizes)), stored_at),
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO names VALUES (?, ?)", [(name, image_id) for name in names]
             )
             return self._load("WHERE image_id = ?", image_id)[0]
 
@@ -180,12 +190,26 @@ class ImageStore:
         Its layers stay: other images and the build cache may use them, and prune knows.
         """
         with self._database.transaction() as connection:
-            connection.execute("DELETE FROM platform_images WHERE image_id = ?", (image_id,))
-            connection.execute(_MEAN_ANOTHER_PLATFORM, (image_id,))
-            connection.execute("DELETE FROM names WHERE image_id = ?", (image_id,))
-            deleted = connection.execute("DELETE FROM images WHERE image_id = ?", (image_id,))
+            was_there = _forget(connection, image_id)
             self._content.delete(image_id)  # within: `adopt` must see both or neither
-            return deleted.rowcount > 0
+            return was_there
+
+    def sweep(
+        self, find_kept: Callable[[tuple[StoredImage, ...]], Collection[Digest]]
+    ) -> tuple[StoredImage, ...]:
+        """Forget the images that nobody keeps, all at one moment; those that went.
+
+        `find_kept` is asked under the write lock: nobody names an image or takes it meanwhile.
+        Their configs are left to the sweep of blobs.
+        """
+        with self._database.transaction() as connection:
+            images = self._load("ORDER BY stored_at DESC, image_id")
+            kept = find_kept(images)
+            gone = tuple(image for image in images if image.image_id not in kept)
+            broken = {row[0] for row in _select(connection, "")} - {one.image_id for one in images}
+            for image_id in {image.image_id for image in gone} | broken:
+                _forget(connection, image_id)
+        return gone
 
     def origin_blob(self, diff_id: Digest) -> Descriptor | None:
         """The layer's blob as it came from elsewhere, if there is one."""
@@ -265,6 +289,14 @@ def _name_meant(image: StoredImage, text: str) -> str:
     except InvalidReferenceError:
         return ""
     return name if name in image.names else ""
+
+
+def _forget(connection: sqlite3.Connection, image_id: Digest) -> bool:
+    """Drop an image with its names; a name for several platforms means another of them then."""
+    connection.execute("DELETE FROM platform_images WHERE image_id = ?", (image_id,))
+    connection.execute(_MEAN_ANOTHER_PLATFORM, (image_id,))
+    connection.execute("DELETE FROM names WHERE image_id = ?", (image_id,))
+    return connection.execute("DELETE FROM images WHERE image_id = ?", (image_id,)).rowcount > 0
 
 
 def stored_name(reference: Reference) -> str:

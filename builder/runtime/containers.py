@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 from builder.kernel.cgroup import ControlGroup
@@ -186,6 +186,14 @@ class Containers:
         if state.finished_at == 0:
             state = self._settled(container.container_id)
         return ContainerReport(container, state, "exited")
+
+    def all(self) -> tuple[Container, ...]:
+        """The containers whose records can be read, whatever they do; no state is looked at."""
+        found: list[Container] = []
+        for row in self._rows(""):
+            with suppress(BrokenContainerError):
+                found.append(self.load(row[0]))
+        return tuple(found)
 
     def reports(self) -> tuple[ContainerReport, ...]:
         """All containers, the latest first, without those that `sweep` would remove."""

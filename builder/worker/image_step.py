@@ -27,7 +27,7 @@ from builder.worker.image_layout import (
 from builder.worker.image_source import DirectorySource, ImageSource
 from builder.worker.stored_images import StoreParts, find_image, ways_to_get
 from cache.descriptor import chain_id, chain_ids
-from cache.digest import Digest
+from cache.digest import Digest, sha256_digest
 from cache.errors import NotFoundError, PybuildError
 from cache.leases import Lease
 
@@ -155,6 +155,7 @@ def keep_image(
     """Take an image of the source into the store, its layers with it."""
     from builder.worker.image_layers import keep_layers  # noqa: PLC0415 - see above
 
+    lease.add("image", sha256_digest(image.config_blob))  # until it has its names
     lease.add("chain", *chain_ids(image.config.diff_ids))
     sizes = keep_layers(parts, source, image.layers)
     if image.manifest:
@@ -166,6 +167,7 @@ def keep_image(
 
 def stored_image(parts: StoreParts, image_id: Digest, lease: Lease) -> StoredImage | None:
     """The image, if the store has it and all of its layers."""
+    lease.add("image", image_id)
     try:
         image = parts.images.get(image_id)
     except NotFoundError:

@@ -94,3 +94,7 @@ class Snapshotter(Protocol):
         NotFoundError, or StoreError where another snapshot has it as its parent.
         """
         ...
+
+    def sweep(self) -> None:
+        """Remove the trees that no snapshot needs any more. Safe beside other processes."""
+        ...

@@ -93,8 +93,8 @@ def test_a_group_by_itself_lists_what_is_in_it(capsys):
 
 
 def test_a_name_that_a_group_lacks_is_refused(capsys):
-    assert run(["image", "prune"]) == 2
-    assert "'prune'" in capsys.readouterr().err
+    assert run(["image", "frobnicate"]) == 2
+    assert "'frobnicate'" in capsys.readouterr().err
 
 
 def test_build_without_a_context_says_what_is_missing(capsys):
