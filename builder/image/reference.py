@@ -49,7 +49,9 @@ class Reference:
             return self.repository
         path = self.path.removeprefix(_OFFICIAL)
         # library/a/b cannot lose its prefix: it would come back as another name
-        return self.path if "/" in path else path
+        short = self.path if "/" in path else path
+        comes_back = _split_domain(short) == (DEFAULT_DOMAIN, short) and not _IMAGE_ID.match(short)
+        return short if comes_back else self.repository  # docker.io/example.com/app
 
     @property
     def familiar(self) -> str:

@@ -79,3 +79,16 @@ def test_any_text_is_a_name_with_a_stable_normal_form_or_refused(text):
         return
     assert parse_reference(reference.normal) == reference
     assert familiar_name(reference.normal) == reference.familiar
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "docker.io/example.com/app",
+        "docker.io/localhost/app",
+        "docker.io/docker.io/app",
+        f"docker.io/library/{'ab' * 32}",
+    ],
+)
+def test_a_familiar_name_that_would_mean_something_else_keeps_its_registry(name):
+    assert parse_reference(name).familiar == f"{name}:latest"
