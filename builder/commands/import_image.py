@@ -49,7 +49,12 @@ def import_image(engine: Engine, request: ImportRequest) -> StoredImage:
     def fill(active: ActiveSnapshot) -> None:
         with open_input(request.path) as file:
             mount = active.mount
-            unpacked = unpack_blob(file, active.upperdir, userxattr=mount.userxattr)
+            unpacked = unpack_blob(
+                file,
+                active.upperdir,
+                userxattr=mount.userxattr,
+                limit_bytes=engine.settings.unpack_limit_bytes,
+            )
         warn_of_losses(unpacked.losses, engine.emit)
 
     return keep_as_image(engine, config, name, fill)

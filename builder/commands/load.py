@@ -117,7 +117,7 @@ def _spooled(engine: Engine, source: BinaryIO) -> Generator[BinaryIO]:
     path = os.path.join(directory, "archive")
     try:
         with open(path, "x+b") as file:
-            plain = decompressed(source)
+            plain = decompressed(source, limit_bytes=engine.settings.unpack_limit_bytes)
             while data := plain.read(_CHUNK):
                 file.write(data)
             file.seek(0)

@@ -53,13 +53,19 @@ class Unpacked:
 
 
 def unpack_blob(
-    blob: Reader, upperdir: str, *, userxattr: bool, lowerdirs: Sequence[str] = ()
+    blob: Reader,
+    upperdir: str,
+    *,
+    userxattr: bool,
+    lowerdirs: Sequence[str] = (),
+    limit_bytes: int | None = None,
 ) -> Unpacked:
     """Unpack a layer as it is stored, compressed or not, with `apply_layer`.
 
     Reading, decompressing and hashing go on in a thread of their own; `blob` is read to its end.
+    BadArchiveError where its plain tar is longer than `limit_bytes`.
     """
-    plain = HashingReader(decompressed(blob))
+    plain = HashingReader(decompressed(blob, limit_bytes=limit_bytes))
     with ReadAhead(plain) as source:
         losses = apply_layer(source, upperdir, userxattr=userxattr, lowerdirs=lowerdirs)
     return Unpacked(Layer(plain.digest, plain.size_bytes), losses)

@@ -89,13 +89,16 @@ class _Limited:
 
     def __init__(self, source: Reader, limit_bytes: int) -> None:
         self._source = source
-        self._left = limit_bytes
+        self._limit_bytes = self._left = limit_bytes
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._source.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise BadArchiveError("the archive unpacks to more than is allowed")
+            raise BadArchiveError(
+                f"the archive unpacks to more than the {self._limit_bytes:,} bytes allowed",
+                hint="if you trust it, set PYBUILD_UNPACK_LIMIT to a larger size, or to 0",
+            )
         return data
 
 

@@ -24,17 +24,19 @@ def is_archive(start: bytes) -> bool:
         return True  # compressed, and longer than what is here
 
 
-def extract_context(archive: Reader, stack: ExitStack) -> str:
+def extract_context(archive: Reader, stack: ExitStack, *, limit_bytes: int | None = None) -> str:
     """Unpack a tar, compressed or not, into a directory that goes when `stack` ends.
 
-    Names, links and hard links stay inside; owners don't matter. UsageError for a damaged one.
+    Names, links and hard links stay inside; owners don't matter. UsageError for a damaged one, or
+    one whose plain tar is longer than `limit_bytes`.
     """
     directory = tempfile.mkdtemp(prefix="pybuild-context-")
     stack.callback(remove_tree, directory)
     everything = DirectoryAttributes(0o755, 0, 0, time.time_ns())
     target = TargetTree(directory, None, new_directory=everything, userxattr=True)
     try:
-        unpack_members(decompressed(archive), target, "", owner=(0, 0))
+        plain = decompressed(archive, limit_bytes=limit_bytes)
+        unpack_members(plain, target, "", owner=(0, 0))
     except BadArchiveError as error:
         raise UsageError(f"the context: {error.message}", hint=error.hint) from error
     target.finish()

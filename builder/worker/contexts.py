@@ -17,6 +17,7 @@ from builder.errors import UsageError
 from builder.frontend.ignorefile import IgnoreMatcher, read_ignore_file
 from builder.kernel.paths import open_in_root
 from builder.location import SourceFile
+from builder.settings import settings_from
 from builder.worker.source_tree import SourceTree
 from cache.record import record
 
@@ -103,7 +104,7 @@ def _directory_of(place: str, stack: ExitStack, *, keep_git_dir: bool = False) -
     from builder.worker.context_step import extract_context
 
     with open(place, "rb") as archive:
-        return extract_context(archive, stack)
+        return extract_context(archive, stack, limit_bytes=_unpack_limit())
 
 
 def _from_stdin(stack: ExitStack) -> tuple[str, bytes | None]:
@@ -115,8 +116,12 @@ def _from_stdin(stack: ExitStack) -> tuple[str, bytes | None]:
     if not start:
         raise UsageError("stdin is empty", hint="pipe a Dockerfile or a tar archive into pybuild -")
     if is_archive(start[:ARCHIVE_START_BYTES]):
-        return extract_context(stdin, stack), None
+        return extract_context(stdin, stack, limit_bytes=_unpack_limit()), None
     return _temporary_dir(stack), stdin.read(MAX_DOCKERFILE_BYTES + 1)
+
+
+def _unpack_limit() -> int | None:
+    return settings_from(os.environ, euid=os.geteuid()).unpack_limit_bytes
 
 
 def _temporary_dir(stack: ExitStack) -> str:

@@ -28,12 +28,17 @@ from cache.record import replace
 
 
 def unpack(
-    match: Match, target: TargetTree, dest: str, owner: tuple[int, int] | None
+    match: Match,
+    target: TargetTree,
+    dest: str,
+    owner: tuple[int, int] | None,
+    *,
+    limit_bytes: int | None = None,
 ) -> int | None:
     """Unpack the file of `match` into the directory `dest`; None where it is no archive.
 
     Else its fingerprint. `owner` None: as each member has it. StepFailedError for an archive that
-    is damaged, or that holds what can't be made.
+    is damaged, longer than `limit_bytes` as a plain tar, or that holds what can't be made.
     """
     if match.is_dir:
         return None
@@ -43,7 +48,8 @@ def unpack(
         if not stat.S_ISREG(status.st_mode) or not _is_archive(file):
             return None
         os.lseek(file, 0, os.SEEK_SET)
-        unpack_members(decompressed(_File(file)), target, dest, owner=owner)
+        plain = decompressed(_File(file), limit_bytes=limit_bytes)
+        unpack_members(plain, target, dest, owner=owner)
         if match.tree.is_context:
             check_unchanged(file, status, match.path)
     except BadArchiveError as error:

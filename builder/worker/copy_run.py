@@ -35,8 +35,10 @@ class Copying:
         active: ActiveSnapshot,
         *,
         userxattr: bool,
+        unpack_limit_bytes: int | None = None,
     ) -> None:
         self._op = op
+        self._unpack_limit_bytes = unpack_limit_bytes
         self._active = active
         self._userxattr = userxattr
         self._now_ns = time.time_ns()
@@ -88,7 +90,10 @@ class Copying:
             if match.source.unpack:
                 from builder.worker.copy_archive import unpack  # noqa: PLC0415 for ADD only
 
-                fingerprint = unpack(match, self._target, op.dest, self._owner)
+                limit_bytes = self._unpack_limit_bytes
+                fingerprint = unpack(
+                    match, self._target, op.dest, self._owner, limit_bytes=limit_bytes
+                )
                 if fingerprint is not None:
                     copier.saw(match, fingerprint)
                     continue

@@ -55,8 +55,13 @@ class CopyStep:
         *,
         userxattr: bool,
         find_snapshot: FindSnapshot | None = None,
+        unpack_limit_bytes: int | None = None,
     ) -> None:
-        """`find_snapshot`: `Snapshotter.info`, to take over files of earlier runs."""
+        """`find_snapshot`: `Snapshotter.info`, to take over files of earlier runs.
+
+        `unpack_limit_bytes`: of an archive that ADD unpacks.
+        """
+        self._unpack_limit_bytes = unpack_limit_bytes
         self._state = state
         self._digests = digests
         self._userxattr = userxattr
@@ -119,7 +124,14 @@ class CopyStep:
         with _located(span):
             with self._guard:
                 seen = self._looked_at.get((op, trees[1:]))
-            copying = Copying(op, rootfs_dir, trees[1:], active, userxattr=self._userxattr)
+            copying = Copying(
+                op,
+                rootfs_dir,
+                trees[1:],
+                active,
+                userxattr=self._userxattr,
+                unpack_limit_bytes=self._unpack_limit_bytes,
+            )
             reuse = None if seen is None else self._reuse(op, trees[1:])
             contents = [] if seen is None else seen.contents
             layer, fingerprint = copying.run(reuse, contents, target)

@@ -120,7 +120,9 @@ def _unpacked(
     _check_size(source, layer)
     with source.open(layer.file_name) as extent, _origin(parts, source, layer) as origin:
         stored = HashingReader(_Tee(extent, origin.stored_copy))
-        plain = HashingReader(_Tee(decompressed(stored), origin.plain_copy))
+        limit_bytes = parts.settings.unpack_limit_bytes
+        tar = decompressed(stored, limit_bytes=limit_bytes)
+        plain = HashingReader(_Tee(tar, origin.plain_copy))
 
         def keep_blob() -> None:
             _drain(stored)  # what follows the compressed data belongs to the blob too

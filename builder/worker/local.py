@@ -59,6 +59,7 @@ class LocalWorker:
             FileDigests(parts.database),
             userxattr=parts.settings.rootless,
             find_snapshot=parts.snapshots.info,
+            unpack_limit_bytes=parts.settings.unpack_limit_bytes,
         )
         self._fetched: dict[str, SourceTree] = {}
         self._cancelled = threading.Event()

@@ -33,7 +33,7 @@ def fetch_context(place: str, stack: ExitStack, *, keep_git_dir: bool) -> str:
     state = StateDir(settings.root_dir)
     stack.callback(state.close)
     if is_http_url(place):
-        return _downloaded(place, state, stack)
+        return _downloaded(place, state, stack, limit_bytes=settings.unpack_limit_bytes)
     return _checked_out(place, state, keep_git_dir=keep_git_dir)
 
 
@@ -58,7 +58,7 @@ def _checked_out(place: str, state: StateDir, *, keep_git_dir: bool) -> str:
     return tree.root_dir
 
 
-def _downloaded(url: str, state: StateDir, stack: ExitStack) -> str:
+def _downloaded(url: str, state: StateDir, stack: ExitStack, *, limit_bytes: int | None) -> str:
     operation = HttpOp(url=url, filename=_FILENAME, checksum="")
     _, tree = fetch_file(operation, state, _tell_nobody, None)
     path = os.path.join(tree.root_dir, _FILENAME)
@@ -66,7 +66,7 @@ def _downloaded(url: str, state: StateDir, stack: ExitStack) -> str:
         if not is_archive(file.read(512)):
             return tree.root_dir
         file.seek(0)
-        return extract_context(file, stack)
+        return extract_context(file, stack, limit_bytes=limit_bytes)
 
 
 def _tell_nobody(done_bytes: int, total_bytes: int) -> None:

@@ -10,6 +10,7 @@ from builder.image.errors import InvalidReferenceError
 from builder.image.imagestore import ImageStore, stored_name
 from builder.image.model import Platform, StoredImage
 from builder.image.reference import parse_reference
+from builder.settings import Settings
 from cache.content.api import ContentStore
 from cache.snapshot.api import Snapshotter
 from cache.statedir import StateDir
@@ -18,6 +19,8 @@ from cache.statedir import StateDir
 class StoreParts(Protocol):
     """The parts of the store that images are kept in; an Engine has them."""
 
+    @property
+    def settings(self) -> Settings: ...
     @property
     def state(self) -> StateDir: ...
     @property

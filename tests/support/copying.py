@@ -49,6 +49,7 @@ class Copying:
         self._state = StateDir(str(work / "store"))
         self._database = Database(self._state)
         self._digests = FileDigests(self._database)
+        self.unpack_limit_bytes: int | None = None
         self.step = self.new_step()
         self._count = 0
 
@@ -58,7 +59,12 @@ class Copying:
 
     def new_step(self) -> CopyStep:
         """As another build over the same store has it."""
-        return CopyStep(self._state, self._digests, userxattr=os.geteuid() != 0)
+        return CopyStep(
+            self._state,
+            self._digests,
+            userxattr=os.geteuid() != 0,
+            unpack_limit_bytes=self.unpack_limit_bytes,
+        )
 
     def tree(self, *, ignore: str = "", is_stage: bool = False) -> SourceTree:
         matcher = read_ignore_file(SourceFile(".dockerignore", ignore)) if ignore else None

@@ -31,6 +31,7 @@ from cache.statedir import StateDir
 class Store:
     """The parts of an engine that keep images; `events` has what was emitted."""
 
+    settings: Settings
     state: StateDir
     database: Database
     content: LocalContentStore
@@ -55,6 +56,7 @@ def open_store(folder: Path) -> Iterator[Store]:
     content = LocalContentStore(state)
     try:
         yield Store(
+            settings=Settings(root_dir=str(folder), rootless=True),
             state=state,
             database=database,
             content=content,
@@ -80,7 +82,7 @@ def engine_of(store: Store) -> Engine:
         raise AssertionError("a unit test runs no container")
 
     return Engine(
-        settings=Settings(root_dir=store.state.root_dir, rootless=True),
+        settings=store.settings,
         state=store.state,
         database=store.database,
         content=store.content,

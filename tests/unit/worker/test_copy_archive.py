@@ -58,7 +58,9 @@ def test_an_archive_of_every_compression_is_unpacked_whatever_its_name(copying, 
     assert copied.mode("out") == 0o755
 
 
-@pytest.mark.parametrize("content", [b"", b"text", bytes(10240), gzip.compress(b"text"), b"BZhx"])
+@pytest.mark.parametrize(
+    "content", [b"", b"text", bytes(10240), gzip.compress(b"text", mtime=0), b"BZhx"]
+)
 def test_what_is_no_archive_is_copied(copying, content):
     (copying.source / "x.tar").write_bytes(content)
     assert copying.copy("x.tar", dest="/out/", unpack=True).names("out") == ["x.tar"]
