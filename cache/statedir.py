@@ -9,6 +9,7 @@
       containers/ID/            what belongs to one container
       volumes/NAME/_data        a volume's files; made when the first one is
       volumes/NAME/filled       what an image has in its place, on its way into _data
+      networks/                 what networks there are, who is on them: see `NetworkPaths`
       cachemounts/HEX/          RUN --mount=type=cache, by hash of their id
       downloads/HEX/            what ADD of a URL brought, by hash of the URL: may go at any time;
                                 the part of a blob that a broken pull got, too
@@ -122,6 +123,10 @@ class StateDir:
 
     def volume_filled(self, name: str) -> str:
         return os.path.join(self.root_dir, "volumes", name, "filled")
+
+    @property
+    def networks(self) -> NetworkPaths:
+        return NetworkPaths(os.path.join(self.root_dir, "networks"))
 
     @property
     def cache_mounts_dir(self) -> str:
@@ -297,6 +302,38 @@ class StateDir:
         if self._owner_lock is not None:
             os.close(self._owner_lock)
             self._owner_lock = None
+
+
+class NetworkPaths:
+    """Where each thing of networks lies; it is made with the first one.
+
+    networks/
+      defined/NAME.json     a network; never changes
+      live.json             who is on which, and which ports are published
+      names/NAME            who is on a network, in the form of /etc/hosts, for its resolvers
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+
+    @property
+    def defined_dir(self) -> str:
+        return os.path.join(self.directory, "defined")
+
+    def defined(self, name: str) -> str:
+        """The file of a network, whose name has been checked to be one."""
+        return os.path.join(self.defined_dir, f"{name}.json")
+
+    @property
+    def live(self) -> str:
+        return os.path.join(self.directory, "live.json")
+
+    @property
+    def names_dir(self) -> str:
+        return os.path.join(self.directory, "names")
+
+    def names(self, name: str) -> str:
+        return os.path.join(self.names_dir, name)
 
 
 def _sweep(owner_dir: str) -> bool:

@@ -10,7 +10,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from builder.cli import run_options_files, run_options_life, run_options_limits, run_options_sec
+from builder.cli import (
+    run_options_files,
+    run_options_life,
+    run_options_limits,
+    run_options_net,
+    run_options_sec,
+)
 from builder.cli.run_words import Line, Option, repeated, single, switch
 from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
 from builder.settings import settings_from
@@ -34,9 +40,7 @@ OPTIONS = (
         metavar="PROGRAM",
         text='Instead of the image\'s entrypoint; "" takes it away.',
     ),
-    single("--network", "--net", metavar="host|none", text="The network (default: the host's)."),
-    single("-h", "--hostname", metavar="NAME", text="Host name (default: the container's id)."),
-    repeated("--add-host", metavar="NAME:IP", text="A line of /etc/hosts."),
+    *run_options_net.OPTIONS,
     switch("--read-only", text="Forbid changes of the root file system."),
     *run_options_sec.OPTIONS,
     repeated("-l", "--label", metavar="K=V", text="A label of the container."),

@@ -18,24 +18,20 @@ from cache.errors import PybuildError
 
 _REFUSED_LONG = (
     "annotation attach blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
-    "detach detach-keys device device-cgroup-rule disable-content-trust dns dns-opt dns-option "
-    "dns-search domainname env-host expose gpus io-maxbandwidth io-maxiops ip ip6 isolation "
-    "kernel-memory label-file link link-local-ip mac-address network-alias platform "
-    "publish publish-all pull quiet replace rmi rootfs runtime secret sig-proxy storage-opt "
+    "detach detach-keys device device-cgroup-rule disable-content-trust "
+    "env-host gpus io-maxbandwidth io-maxiops isolation "
+    "kernel-memory label-file link link-local-ip platform "
+    "pull quiet replace rmi rootfs runtime secret sig-proxy storage-opt "
     "systemd timeout tz umask unsetenv use-api-socket userns volume-driver"
 )
 _REFUSED_SHORT = {
     "a": "attach",
     "d": "detach",
-    "p": "publish",
-    "P": "publish-all",
     "q": "quiet",
 }
-_PORTS_HINT = "with --network host the container's ports are this machine's"
 _HINTS = {
     "detach": "containers run in the foreground; the shell's & puts one into the background",
-    "publish": _PORTS_HINT,
-    "publish-all": _PORTS_HINT,
+    "link": "containers of a network of pybuild network find one another by name",
 }
 
 

@@ -7,19 +7,20 @@ import os
 from builder.cli.run_options_files import mounts_of, volumes_from_of
 from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
 from builder.cli.run_options_limits import limits_of
+from builder.cli.run_options_net import networking_of
 from builder.cli.run_options_sec import security_of
 from builder.cli.run_words import Line
 from builder.commands.run import RunRequest
-from builder.errors import UnsupportedError, UsageError
+from builder.errors import UsageError
 from builder.runtime import options
 from builder.runtime.bundle import RunOptions
-from builder.runtime.container import HostConfig, NetworkMode
+from builder.runtime.container import HostConfig
 from builder.runtime.streams import CallerStreams
 
 
 def request_of(line: Line) -> RunRequest:
     """What the line asks for. Errors as `builder.runtime.options` has them."""
-    for name in ("name", "user", "hostname", "network", "shm-size"):
+    for name in ("name", "user", "shm-size"):
         if line.values.get(name) == "":
             raise UsageError(f"run: --{name} is empty")
     return RunRequest(
@@ -48,11 +49,8 @@ def _run_options(line: Line) -> RunOptions:
 
 
 def _host_config(line: Line) -> HostConfig:
-    hostname = line.values.get("hostname")
     return HostConfig(
-        network=_network(line.values.get("network", "default")),
-        hostname=options.parse_hostname(hostname) if hostname else "",
-        extra_hosts=tuple(map(options.parse_extra_host, line.lists.get("add-host", ()))),
+        networking=networking_of(line),
         mounts=mounts_of(line),
         auto_remove="rm" in line.switches,
         terminal="tty" in line.switches,
@@ -72,13 +70,3 @@ def _env(line: Line) -> tuple[options.EnvEntry, ...]:
             entries += options.parse_env_file(file.read(), os.environ)
     entries += (options.parse_env(text, os.environ) for text in line.lists.get("env", ()))
     return tuple(entries)
-
-
-def _network(text: str) -> NetworkMode:
-    match text:
-        case "default" | "host" | "none":
-            return text
-        case _:
-            raise UnsupportedError(
-                f"run: --network {text} is not supported", hint="host and none are"
-            )

@@ -220,5 +220,3 @@ def membership_of(document: JsonObject) -> Membership:
 def _encode(document: dict[str, object]) -> bytes:
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")
-
-

@@ -43,7 +43,9 @@ def pool_of(
         raise NetworkOptionError(f"the subnet {subnet} is too small", hint="/30 is the smallest")
     if gateway is not None and not subnet.holds(gateway):
         raise NetworkOptionError(f"the gateway {gateway} is not in the subnet {subnet}")
-    if ip_range is not None and not (ip_range.overlaps(subnet) and ip_range.prefix >= subnet.prefix):
+    if ip_range is not None and not (
+        ip_range.overlaps(subnet) and ip_range.prefix >= subnet.prefix
+    ):
         raise NetworkOptionError(f"the range {ip_range} is not in the subnet {subnet}")
     chosen = gateway or subnet.address(1)
     if chosen.value in {subnet.first, _end(subnet)}:

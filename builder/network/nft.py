@@ -40,7 +40,7 @@ def apply(text: str) -> None:
 
 
 def _run(nft: str, text: bytes) -> tuple[int, str]:
-    """nft's exit status and what it said. Files in memory: no pipe to fill, no thread."""
+    """The exit status and what it said. Files in memory: no pipe to fill, no thread."""
     input_fd = os.memfd_create("nft-input")
     output_fd = os.memfd_create("nft-output")
     try:

@@ -32,8 +32,9 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 
 
 def bridge(name: str, *, mac: str, mtu: int = 0) -> bytes:
-    """Make a bridge and turn it on. With a MAC of its own: else it takes the lowest of its ports',
-    and another with each port that goes.
+    """Make a bridge and turn it on.
+
+    With a MAC of its own: else it takes the lowest of its ports', another as they come and go.
     """
     attributes = _text(_ATTR_NAME, name) + _attribute(_ATTR_ADDRESS, mac_bytes(mac))
     attributes += _number(_ATTR_MTU, mtu) if mtu else b""

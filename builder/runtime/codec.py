@@ -12,10 +12,10 @@ from builder.runtime.container import (
     Container,
     ContainerState,
     HostConfig,
-    NetworkMode,
 )
 from builder.runtime.errors import BrokenContainerError
 from builder.runtime.limits import limits_dict, limits_of
+from builder.runtime.networking import networking_dict, networking_from
 from builder.runtime.policies import policies_dict, policies_of
 from builder.runtime.security import security_dict, security_of
 from builder.runtime.volumes import mounts_dict, mounts_of
@@ -126,9 +126,7 @@ def _container_of(document: JsonObject) -> Container:
 
 def _host_dict(host: HostConfig) -> dict[str, object]:
     return {
-        "network": host.network,
-        "hostname": host.hostname,
-        "extra_hosts": [f"{name}={address}" for name, address in host.extra_hosts],
+        "networking": networking_dict(host.networking),
         "mounts": mounts_dict(host.mounts),
         "auto_remove": host.auto_remove,
         "terminal": host.terminal,
@@ -142,14 +140,7 @@ def _host_dict(host: HostConfig) -> dict[str, object]:
 
 def _host_of(document: JsonObject) -> HostConfig:
     return HostConfig(
-        network=_network(document),
-        hostname=document.text("hostname"),
-        extra_hosts=tuple(
-            (name, address)
-            for name, _, address in (
-                text.partition("=") for text in document.texts("extra_hosts") or ()
-            )
-        ),
+        networking=networking_from(document.child("networking")),
         mounts=mounts_of(document.child("mounts")),
         auto_remove=document.boolean("auto_remove"),
         terminal=document.boolean("terminal"),
@@ -159,15 +150,3 @@ def _host_of(document: JsonObject) -> HostConfig:
         limits=limits_of(document.child("limits")),
         policies=policies_of(document.child("policies")),
     )
-
-
-def _network(document: JsonObject) -> NetworkMode:
-    match document.text("network"):
-        case "default":
-            return "default"
-        case "host":
-            return "host"
-        case "none":
-            return "none"
-        case _:
-            raise document.error("network", "is unknown")

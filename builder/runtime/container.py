@@ -6,6 +6,7 @@ from typing import Literal
 
 from builder.image.model import ContainerConfig, Platform
 from builder.runtime.limits import Limits
+from builder.runtime.networking import Networking
 from builder.runtime.policies import Policies
 from builder.runtime.security import Security
 from builder.runtime.volumes import HostMounts
@@ -14,7 +15,6 @@ from cache.record import field, record
 
 Status = Literal["created", "running", "paused", "restarting", "exited"]
 
-NetworkMode = Literal["default", "host", "none"]
 
 EXIT_KILLED = 137
 """The exit status of a container that went down with its pybuild: that is a SIGKILL."""
@@ -27,9 +27,6 @@ EXIT_UNKNOWN = 255
 class HostConfig:
     """How a container is tied to this machine: what an image never says."""
 
-    network: NetworkMode = "default"
-    hostname: str = ""  # "": from the id, or the machine's own with the host's network
-    extra_hosts: tuple[tuple[str, str], ...] = ()  # name, address
     mounts: HostMounts = field(default_factory=HostMounts)
     auto_remove: bool = False
     terminal: bool = False
@@ -38,6 +35,7 @@ class HostConfig:
     security: Security = field(default_factory=Security)
     limits: Limits = field(default_factory=Limits)
     policies: Policies = field(default_factory=Policies)
+    networking: Networking = field(default_factory=Networking)
 
 
 @record
@@ -67,7 +65,8 @@ class Container:
     @property
     def network_mode(self) -> str:
         """The name of the network that it is on."""
-        return "host" if self.host.network == "default" else self.host.network
+        mode = self.host.networking.mode
+        return "host" if mode == "default" else mode
 
     @property
     def short_id(self) -> str:
@@ -77,7 +76,7 @@ class Container:
     @property
     def hostname(self) -> str:
         """The host name asked for, else the short id."""
-        return self.host.hostname or self.short_id
+        return self.host.networking.hostname or self.short_id
 
 
 @record

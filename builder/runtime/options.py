@@ -93,36 +93,3 @@ def parse_ulimit(text: str) -> tuple[str, int, int]:
     if hard != -1 and (soft > hard or soft == -1):
         raise InvalidOptionError(f'--ulimit "{text}": the soft limit is above the hard one')
     return name, max(soft, -1), max(hard, -1)
-
-
-def parse_extra_host(text: str) -> tuple[str, str]:
-    """`NAME:ADDRESS` or `NAME=ADDRESS`; an IPv6 address may stand in brackets."""
-    separator = "=" if "=" in text else ":"
-    name, _, address = text.partition(separator)
-    address = address.removeprefix("[").removesuffix("]")
-    if not name or any(map(str.isspace, text)) or not _is_address(address):
-        raise InvalidOptionError(f'--add-host "{text}" is not NAME:ADDRESS')
-    return name, address
-
-
-def _is_address(text: str) -> bool:
-    import socket  # noqa: PLC0415 - 4 ms that only --add-host needs
-
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            socket.inet_pton(family, text)
-        except OSError:
-            continue
-        return True
-    return False
-
-
-def parse_hostname(text: str) -> str:
-    """A host name that the kernel and the resolver take."""
-    allowed = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-    if not text or len(text) > 63 or not allowed.issuperset(text) or text[0] in "-.":
-        raise InvalidOptionError(
-            f"--hostname {text[:100]!a} is not a host name",
-            hint="at most 63 letters, digits, - and .",
-        )
-    return text
