@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from builder.cli.run_words import Line, Option, repeated, single, switch
 from builder.network.addresses import parse_address
+from builder.network.names import checked_label
 from builder.runtime import networking_options as options
 from builder.runtime.networking import Networking
 
@@ -66,7 +67,7 @@ def _membership_of(line: Line) -> options.NetworkOptions:
         else str(parse_address(address6, option="--ip6", version=6)),
         mac="" if mac is None else options.parse_mac(mac),
         aliases=tuple(
-            options.checked_label(text, option="--network-alias")
+            checked_label(text, option="--network-alias")
             for text in line.lists.get("network-alias", ())
         ),
     )

@@ -6,16 +6,20 @@ import os
 
 from builder.commands.mounts import with_whole_mounts
 from builder.engine import Engine
+from builder.events import Warned
 from builder.image.model import StoredImage
 from builder.runtime.bundle import RunOptions, new_container
-from builder.runtime.container import Container
+from builder.runtime.connecting import networks_of
+from builder.runtime.container import Container, HostConfig
 from builder.runtime.containers import Containers
 from builder.runtime.errors import InvalidOptionError
 from builder.runtime.lifecycle import Runner, given_up, run_to_end
 from builder.runtime.names import checked_name
-from builder.runtime.signals import queued_signals
+from builder.runtime.networkmode import host_name, settled, this_machine
+from builder.runtime.signals import SignalQueue, queued_signals
 from builder.runtime.streams import Attachment, CallerStreams, attached
 from builder.runtime.terminal import require_terminal
+from builder.sandbox.api import Executor
 from cache.record import record, replace
 
 
@@ -45,7 +49,7 @@ def run(engine: Engine, request: RunRequest) -> int:
         containers = Containers(engine.state, engine.database, engine.now)
         containers.sweep()
         container = _new_container(engine, containers, request, image)
-        runner = Runner(containers, engine.snapshots, executor, signals, engine.now)
+        runner = _runner(engine, containers, executor, signals)
         with attached(request.caller, container.host) as attachment:
             status = _run(container, runner, attachment, request.cidfile)
             attachment.drain(lambda: given_up(signals))
@@ -70,9 +74,7 @@ def _new_container(
     options = with_whole_mounts(engine, containers, request.options)
     if options.name:
         checked_name(options.name)
-    host = options.host
-    if "host" in {host.network, host.security.uts} and not host.hostname:
-        options = replace(options, host=replace(host, hostname=os.uname().nodename))
+    options = replace(options, host=_settled_host(engine, options.host))
     return new_container(
         image,
         request.image,
@@ -81,6 +83,28 @@ def _new_container(
         created=engine.now(),
         new_volume_name=_new_id,
     )
+
+
+def _settled_host(engine: Engine, host: HostConfig) -> HostConfig:
+    """The options with what depends on this machine put in."""
+    networking = settled(
+        host.networking,
+        this_machine(rootless=engine.settings.rootless),
+        os.environ,
+        warn=lambda text: engine.emit(Warned(text)),
+    )
+    if "host" in {networking.mode, host.security.uts} and not networking.hostname:
+        networking = replace(networking, hostname=host_name())
+    return replace(host, networking=networking)
+
+
+def _runner(
+    engine: Engine, containers: Containers, executor: Executor, signals: SignalQueue
+) -> Runner:
+    networks = networks_of(
+        engine.state, containers, rootless=engine.settings.rootless, now=engine.now
+    )
+    return Runner(containers, engine.snapshots, executor, signals, engine.now, networks)
 
 
 def _image(engine: Engine, text: str) -> StoredImage:

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from builder.network import ipam, nft, rtnetlink, rules
 from builder.network.addresses import Version
 from builder.network.errors import NetworkUnavailableError
-from builder.network.hostports import Ports
+from builder.network.hostports import Ports, taken_by
 from builder.network.links import Links, inside, interfaces_accepting_routers, sysctl
-from builder.network.model import Endpoint, Live, Membership, Network
+from builder.network.model import Endpoint, Membership, Network
 from builder.network.places import (
     Wanted,
     endpoint_of,
@@ -55,12 +55,12 @@ class Bridges:
                 endpoints.append(endpoint_of(wanted, member, network, number, endpoints))
         live = self._store.live()
         versions = versions_of(networks)
-        taken = {(port.protocol, port.host_port, port.host_address) for _, port in live.published}
+        taken = taken_by(port for _, port in live.published)
         published = [ports.take(port, versions=versions, taken=taken) for port in wanted.ports]
         mine = tuple((wanted.container_id, port) for port in published)
         live = replace(live, endpoints=tuple(endpoints), published=(*live.published, *mine))
         self._store.write_live(live, renamed=(network.name for network in networks))
-        self._write_rules(live, rules_of(live, wanted.container_id))
+        self._write_rules(rules_of(live, wanted.container_id))
         return live.endpoints_of(wanted.container_id)
 
     def join(self, endpoints: Iterable[Endpoint], namespace_fd: int) -> None:
@@ -109,7 +109,7 @@ class Bridges:
         live = self._store.live()
         nft.apply(rules.table_text(self._store.table, self._store.all(), rules_of(live)))
 
-    def _write_rules(self, live: Live, added: tuple[rules.Forward, ...]) -> None:
+    def _write_rules(self, added: tuple[rules.Forward, ...]) -> None:
         chain = rules.state_chain(self._store.all())
         if not nft.has_chain(self._store.table, chain):
             self.write_all_rules()
@@ -186,7 +186,7 @@ def _forward(versions: tuple[Version, ...]) -> None:
 def _configure(links: Links, endpoint: Endpoint, network: Network, routed: set[Version]) -> None:
     """In the container's namespace: addresses, and a route by the first network that has one."""
     index = links.index_of(endpoint.interface)
-    versions = {address.version for address in endpoint.addresses}
+    versions: set[Version] = {address.version for address in endpoint.addresses}
     if 6 not in versions:
         sysctl(f"net/ipv6/conf/{endpoint.interface}/disable_ipv6", "1")
     messages = [rtnetlink.link_up(_LOOPBACK)]

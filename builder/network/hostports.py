@@ -19,6 +19,11 @@ Taken = Collection[tuple[Protocol, int, str]]
 """Protocol, port and address ("" for all) of what other containers have published."""
 
 
+def taken_by(ports: Iterable[PortMapping]) -> Taken:
+    """What these take, which are published."""
+    return [(port.protocol, port.host_port, port.host_address) for port in ports]
+
+
 class Ports:
     """Ports that are held by sockets: nobody else gets them, and nothing ever arrives there.
 
@@ -56,7 +61,8 @@ class Ports:
         with ExitStack() as failing:
             _check_free(port, number, taken)
             for address in addresses:
-                channel = failing.enter_context(_bound(port.protocol, address, number))
+                channel = _bound(port.protocol, address, number)
+                failing.callback(channel.close)
                 number = channel.getsockname()[1]
                 fds.append(channel.fileno())
             _check_free(port, number, taken)

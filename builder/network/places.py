@@ -61,7 +61,7 @@ def _check_versions(member: Membership, network: Network) -> None:
 
 def versions_of(networks: Iterable[Network]) -> tuple[Version, ...]:
     """The versions of IP that containers on these networks have."""
-    found = {pool.subnet.version for network in networks for pool in network.pools}
+    found: set[Version] = {pool.subnet.version for network in networks for pool in network.pools}
     return tuple(sorted(found))
 
 

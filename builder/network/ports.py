@@ -60,8 +60,8 @@ def _split_protocol(text: str, option: str) -> tuple[str, Protocol]:
 def _split_host(text: str, option: str) -> tuple[str, str]:
     """What stands before the container's port: address ("" for all) and port."""
     host_address, _, host_port = text.rpartition(":")
-    if host_port.endswith("]"):  # [::1] without a port would be an address alone
-        host_address, host_port = text, ""
+    if host_port.endswith("]"):
+        raise NetworkOptionError(f"{option}: after the address a port is missing", hint=_HINT)
     if not host_address:
         return "", host_port
     bare = host_address

@@ -25,14 +25,17 @@ _MAPS = """\
 # could reach a port that was published on 127.0.0.1 alone.
 _PUBLISH = """\
   chain publish {
-    iifname != "lo" ip daddr 127.0.0.0/8 return
-    iifname != "lo" ip6 daddr ::1 return
     dnat ip to ip daddr . meta l4proto . th dport map @at4
     dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6
     fib daddr type local dnat ip to meta l4proto . th dport map @any4
     fib daddr type local dnat ip6 to meta l4proto . th dport map @any6
   }
-  chain prerouting { type nat hook prerouting priority -100; policy accept; jump publish; }
+  chain prerouting {
+    type nat hook prerouting priority -100; policy accept;
+    iifname != "lo" ip daddr 127.0.0.0/8 return
+    iifname != "lo" ip6 daddr ::1 return
+    jump publish
+  }
   chain output { type nat hook output priority -100; policy accept; jump publish; }
 """
 

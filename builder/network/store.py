@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from hashlib import sha256
 
 from builder.network.codec import decode_live, decode_network, encode_live, encode_network
-from builder.network.errors import NetworkExistsError, UnknownNetworkError
+from builder.network.errors import NetworkExistsError, NetworkOptionError, UnknownNetworkError
 from builder.network.model import DEFAULT_NETWORK, Endpoint, Live, Network
 from builder.network.names import checked_network_name
 from cache.statedir import StateDir, write_atomically
@@ -107,10 +107,10 @@ class NetworkStore:
 
     def _load(self, name: str) -> Network | None:
         try:
-            checked_network_name(name)
-            with open(self._paths.defined(name), "rb") as file:
+            path = self._paths.defined(checked_network_name(name))
+            with open(path, "rb") as file:
                 return decode_network(file.read())
-        except FileNotFoundError:
+        except (FileNotFoundError, NetworkOptionError):  # of a name that can't be, none is kept
             return None
 
 

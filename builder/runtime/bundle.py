@@ -16,6 +16,7 @@ from builder.sandbox import lsm
 from builder.sandbox.api import (
     BindEntry,
     Credentials,
+    JoinedNamespace,
     MountEntry,
     Network,
     ProcessSpec,
@@ -154,6 +155,7 @@ def process_spec(
     mounts: tuple[MountEntry, ...],
     terminal_size: tuple[int, int],
     cgroup_files: tuple[str, ...] = (),
+    joined: tuple[JoinedNamespace, ...] = (),
 ) -> ProcessSpec:
     """How the container's first process runs, once its root filesystem is mounted.
 
@@ -187,12 +189,17 @@ def process_spec(
         rlimits=host.limits.rlimits,
         oom_score_adj=host.limits.oom_score_adj,
         cgroup_files=cgroup_files,
+        joined=joined,
     )
 
 
 def sandbox_network(host: HostConfig) -> Network:
     """The network as the sandbox knows it."""
-    return "none" if host.network == "none" else "host"
+    match host.networking.mode:
+        case "host" | "none" as mode:
+            return mode
+        case _:
+            return "private"
 
 
 def mount_entries(

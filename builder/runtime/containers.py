@@ -212,6 +212,7 @@ class Containers:
 
         The caller holds it, or nobody does.
         """
+        self._release_network(container_id)
         self._remove_cgroup(container_id)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM containers WHERE container_id = ?", (container_id,))
@@ -233,8 +234,17 @@ class Containers:
         exit_code = EXIT_KILLED if state.boot_id == boot_id() else EXIT_UNKNOWN
         state = replace(state, finished_at=self._now(), exit_code=exit_code)
         self.write_state(container_id, state)
+        self._release_network(container_id)
         self._remove_cgroup(container_id)
         return state
+
+    def _release_network(self, container_id: str) -> None:
+        """Take back what a killed pybuild has left of its network."""
+        if os.path.exists(self._state.networks.live):
+            from builder.network.release import release  # noqa: PLC0415 - few are left behind
+            from builder.network.store import NetworkStore  # noqa: PLC0415
+
+            release(container_id, NetworkStore(self._state, boot=boot_id()))
 
     def _remove_cgroup(self, container_id: str) -> None:
         """Remove the control group that a killed pybuild left, if it did and we may."""

@@ -87,7 +87,8 @@ def _host_config(container: Container) -> _Document:
         "Tmpfs": tmpfs_texts(host.mounts) or None,
         "NetworkMode": container.network_mode,
         "AutoRemove": host.auto_remove,
-        "ExtraHosts": [f"{name}:{address}" for name, address in host.extra_hosts] or None,
+        "ExtraHosts": [f"{name}:{address}" for name, address in host.networking.extra_hosts]
+        or None,
         **security_document(host.security),
         "ReadonlyRootfs": host.readonly_rootfs,
         **inspect_fields(host.limits),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from builder.errors import EXIT_RUN_ENGINE
 from builder.kernel.capabilities import NAMES
-from builder.runtime.bundle import process_spec, sandbox_network
+from builder.runtime.bundle import process_spec
+from builder.runtime.connecting import Connection
 from builder.runtime.container import Container, ContainerState
 from builder.runtime.control import ControlServer, listening
 from builder.runtime.groups import make_group
@@ -19,8 +20,8 @@ from builder.runtime.liveness import boot_id, identity_of
 from builder.runtime.rootfs import container_rootfs
 from builder.runtime.streams import Attachment
 from builder.sandbox.accounts import lookup_user
+from builder.sandbox.api import Hooks
 from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
-from builder.sandbox.hostfiles import write_host_files
 from cache.errors import PybuildError
 from cache.record import record, replace
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import _socket
 
     from builder.kernel.cgroup import ControlGroup
+    from builder.runtime.connecting import Networks
     from builder.runtime.containers import Containers
     from builder.runtime.freezing import Freezer
     from builder.runtime.signals import SignalQueue
@@ -46,6 +48,7 @@ class Runner:
     executor: Executor
     signals: SignalQueue
     now: Callable[[], float]
+    networks: Networks
 
 
 def run_to_end(container: Container, runner: Runner, attachment: Attachment) -> int:
@@ -91,26 +94,24 @@ def _started(
     """The first process, over a root filesystem that stays mounted as long as `stack`."""
     paths = runner.containers.paths(container.container_id)
     root = stack.enter_context(container_rootfs(container, runner.containers, runner.snapshots))
-    host = container.host
-    host_files = write_host_files(
-        paths.container_dir,
-        hostname=container.hostname,
-        network=sandbox_network(host),
-        extra_hosts=host.extra_hosts,
-    )
-    account = lookup_user(root.fd, container.config.user, more_groups=host.security.groups)
+    connection = Connection(container, runner.networks)
+    stack.callback(connection.release)
+    groups = container.host.security.groups
+    account = lookup_user(root.fd, container.config.user, more_groups=groups)
     spec = process_spec(
         container,
         paths,
         credentials=account.credentials,
         home=account.home,
         every_capability=NAMES,
-        host_files=tuple(host_files),
+        host_files=connection.prepare(),
         mounts=root.mounts(account.credentials),
         terminal_size=attachment.window_size or (0, 0),
         cgroup_files=group.join_files,
+        joined=connection.joined(),
     )
-    process = runner.executor.start(spec, attachment.stdio(account.credentials))
+    hooks = Hooks(before_execute=connection.connect) if connection.has_work else Hooks()
+    process = runner.executor.start(spec, attachment.stdio(account.credentials), hooks)
     stack.callback(process.kill)
     return process
 

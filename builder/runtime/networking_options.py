@@ -32,6 +32,8 @@ def networking_of(networks: Sequence[str], base: Networking, options: NetworkOpt
     """`base` on these networks (`--network` texts; none: the default). NetworkOptionError."""
     members = [parse_membership(text) for text in networks or ("default",)]
     mode = members[0].network
+    if mode == "default" and options:
+        mode, members[0] = DEFAULT_NETWORK, replace(members[0], network=DEFAULT_NETWORK)
     if mode in ALONE or mode.startswith(SHARED):
         alone = replace(base, mode=mode)
         _check_alone(alone, members[1:], options)
@@ -40,6 +42,8 @@ def networking_of(networks: Sequence[str], base: Networking, options: NetworkOpt
     names = [member.network for member in members]
     for member in members:
         checked_network_name(member.network)
+        if member.network in ALONE:
+            raise NetworkOptionError(f"--network {member.network} can't be combined with others")
         if member.aliases and member.network == DEFAULT_NETWORK:
             raise NetworkOptionError(
                 "--network-alias: the default network has no names",
@@ -60,7 +64,7 @@ def _check_alone(
             f"--network {mode} can't be combined with other networks",
             hint="only networks of pybuild network can",
         )
-    if options and mode != "default":
+    if options:
         raise NetworkOptionError(
             f"--ip, --ip6, --mac-address and --network-alias need a network of their own, "
             f"which --network {mode} is not",

@@ -11,6 +11,7 @@ containers/ID/
   stubs/          mount points that the image lacks
   images/N/       an image that is mounted, and the changes to it
   hosts, hostname, resolv.conf      bound over the container's own in /etc
+  resolver        for its name server: "upstream ADDRESS" and "names FILE" lines
 """
 
 from __future__ import annotations
@@ -96,3 +97,7 @@ class ContainerPaths:
     @property
     def resolv_conf(self) -> str:
         return os.path.join(self.container_dir, "resolv.conf")
+
+    @property
+    def resolver(self) -> str:
+        return os.path.join(self.container_dir, "resolver")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from builder.errors import UsageError
 from builder.sandbox.api import Network
+from cache.record import record
 
 _FIXED_HOSTS = """\
 127.0.0.1\tlocalhost
@@ -33,15 +34,34 @@ HOSTNAME = "/etc/hostname"
 RESOLV_CONF = "/etc/resolv.conf"
 
 
+@record
+class Resolver:
+    """What /etc/resolv.conf is to say, where that is not this machine's affair."""
+
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()  # ".": none
+    options: tuple[str, ...] = ()
+    own_server: str = ""  # the address of one in the sandbox, which is the only one asked
+    has_ipv6: bool = True  # whether a server of IPv6 can be reached
+
+
+_USUAL = Resolver()
+
+
 def hosts_text(
-    hostname: str, *, address: str = "127.0.0.1", extra: Sequence[tuple[str, str]] = ()
+    hostname: str,
+    *,
+    addresses: Sequence[str] = ("127.0.0.1",),
+    domainname: str = "",
+    extra: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The text of /etc/hosts; `extra` are (name, address) of --add-host, which come first.
 
     UsageError for an address that is none.
     """
     lines = [f"{_checked(value, name)}\t{name}\n" for name, value in extra]
-    return _FIXED_HOSTS + "".join(lines) + f"{address}\t{hostname}\n"
+    names = f"{hostname}.{domainname} {hostname}" if domainname else hostname
+    return _FIXED_HOSTS + "".join(lines) + "".join(f"{each}\t{names}\n" for each in addresses)
 
 
 def _checked(address: str, name: str) -> str:
@@ -63,7 +83,13 @@ def _packed(address: str) -> bytes | None:
     return None
 
 
-def resolv_conf_text(host_text: str, *, network: Network, systemd_text: str = "") -> str:
+def resolv_conf_text(
+    host_text: str,
+    *,
+    network: Network,
+    systemd_text: str = "",
+    resolver: Resolver = _USUAL,
+) -> str:
     """The text of /etc/resolv.conf, made from the host's.
 
     With the host's network it is the host's own. Else name servers on the host's loopback
@@ -71,14 +97,55 @@ def resolv_conf_text(host_text: str, *, network: Network, systemd_text: str = ""
     that systemd asks (`systemd_text`) count instead, and a public one where nothing is left.
     """
     if network == "host":
+        kept = host_text.splitlines()
+    else:
+        kept = _reachable(_source(host_text, systemd_text), has_ipv6=resolver.has_ipv6)
+    if resolver == _USUAL and network == "host":
         return host_text
-    source = host_text
-    if _nameservers(host_text) == [_SYSTEMD_STUB] and systemd_text:
-        source = systemd_text
-    kept = [line for line in source.splitlines() if not _names_loopback(line)]
-    if not _nameservers("\n".join(kept)):
+    servers = (resolver.own_server,) if resolver.own_server else resolver.nameservers
+    options = resolver.options
+    if resolver.own_server and not any(option.startswith("ndots:") for option in options):
+        options = (*options, "ndots:0")  # names of containers have no dots, and are not unfinished
+    kept = _replaced(kept, "nameserver", servers)
+    if resolver.search:
+        search = " ".join(resolver.search)
+        kept = [line for line in kept if line.split()[:1] not in (["search"], ["domain"])]
+        kept += [] if search == "." else [f"search {search}"]
+    kept = _replaced(kept, "options", (" ".join(options),) if options else ())
+    if not _nameservers("\n".join(kept)) and network != "host":
         kept += [f"nameserver {address}" for address in _PUBLIC_NAMESERVERS]
     return "".join(f"{line}\n" for line in kept)
+
+
+def upstream_servers(host_text: str, resolver: Resolver) -> tuple[str, ...]:
+    """Whom a server of our own asks, from this machine: so loopback addresses are good too."""
+    return resolver.nameservers or tuple(_nameservers(host_text)) or _PUBLIC_NAMESERVERS
+
+
+def _source(host_text: str, systemd_text: str) -> str:
+    is_stub = _nameservers(host_text) == [_SYSTEMD_STUB]
+    return systemd_text if is_stub and systemd_text else host_text
+
+
+def _reachable(text: str, *, has_ipv6: bool) -> list[str]:
+    return [
+        line
+        for line in text.splitlines()
+        if not _names_loopback(line) and (has_ipv6 or not _names_ipv6(line))
+    ]
+
+
+def _names_ipv6(line: str) -> bool:
+    words = line.split()
+    return words[:1] == ["nameserver"] and ":" in " ".join(words[1:2])
+
+
+def _replaced(lines: list[str], keyword: str, values: Sequence[str]) -> list[str]:
+    """The lines with `values` instead of those that begin with the keyword, if there are any."""
+    if not values:
+        return lines
+    kept = [line for line in lines if line.split()[:1] != [keyword]]
+    return [*kept, *(f"{keyword} {value}" for value in values)]
 
 
 def _nameservers(text: str) -> list[str]:
@@ -100,19 +167,22 @@ def write_host_files(
     hostname: str,
     network: Network,
     extra_hosts: Sequence[tuple[str, str]] = (),
+    addresses: Sequence[str] = ("127.0.0.1",),
+    domainname: str = "",
+    resolver: Resolver = _USUAL,
 ) -> tuple[tuple[str, str], ...]:
     """Write the three into `directory` (mode 0644); (path inside, path here) of each.
 
     The host's resolv.conf is read for it.
     """
     resolv_conf = resolv_conf_text(
-        _text_of(RESOLV_CONF), network=network, systemd_text=_text_of(_SYSTEMD_RESOLV_CONF)
+        text_of(RESOLV_CONF),
+        network=network,
+        systemd_text=text_of(_SYSTEMD_RESOLV_CONF),
+        resolver=resolver,
     )
-    texts = (
-        (HOSTS, hosts_text(hostname, extra=extra_hosts)),
-        (HOSTNAME, f"{hostname}\n"),
-        (RESOLV_CONF, resolv_conf),
-    )
+    hosts = hosts_text(hostname, addresses=addresses, domainname=domainname, extra=extra_hosts)
+    texts = ((HOSTS, hosts), (HOSTNAME, f"{hostname}\n"), (RESOLV_CONF, resolv_conf))
     return tuple((target, _written(directory, target, text)) for target, text in texts)
 
 
@@ -125,7 +195,8 @@ def _written(directory: str, target: str, text: str) -> str:
     return path
 
 
-def _text_of(path: str) -> str:
+def text_of(path: str) -> str:
+    """What a file of this machine says; "" where it can't be read."""
     try:
         with open(path, "rb") as file:
             return file.read(_MAX_FILE_BYTES).decode("utf-8", "surrogateescape")

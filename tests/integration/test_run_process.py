@@ -84,11 +84,10 @@ def test_what_is_wrong_before_the_start_is_status_125(box: Pybuild, args: tuple[
     [
         (("-d",), "-d"),
         (("-itd",), "-d"),
-        (("-p", "80:80"), "-p"),
         (("--memory=1g",), "--memory"),
         (("--mount", "type=tmpfs,dst=/x"), "--mount"),
         (("--restart", "always"), "--restart"),
-        (("--network", "bridge"), "--network bridge"),
+        (("--link", "db"), "--link"),
         (("-v", "data:/x"), "named volumes"),
     ],
 )

@@ -71,7 +71,8 @@ def pybuild_environment(
     *, user: Person | None = None, root: Path, tmp: Path | None = None
 ) -> dict[str, str]:
     person = user or current_person()
-    environment = person.environment() | {"PYBUILD_ROOT": str(root)}
+    # tests leave this machine's network alone, unless they make one of their own
+    environment = person.environment() | {"PYBUILD_ROOT": str(root), "PYBUILD_NETWORK": "host"}
     return environment | ({"TMPDIR": str(tmp)} if tmp else {})
 
 

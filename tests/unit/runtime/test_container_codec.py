@@ -5,10 +5,12 @@ import json
 import pytest
 
 from builder.image.model import ContainerConfig, Healthcheck, Platform
+from builder.network.model import Membership, PortMapping
 from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
 from builder.runtime.container import Container, ContainerState, HostConfig
 from builder.runtime.errors import BrokenContainerError
 from builder.runtime.limits import Device, DeviceRule, Limits
+from builder.runtime.networking import Networking
 from builder.runtime.policies import Policies, RestartPolicy
 from builder.runtime.security import Security
 from builder.runtime.volumes import HostBind, HostMounts, ImageMount, TmpfsMount, VolumeMount
@@ -96,9 +98,19 @@ CONTAINER = Container(
         healthcheck=Healthcheck(("CMD", "true"), interval_ns=5),
     ),
     host=HostConfig(
-        network="none",
-        hostname="box",
-        extra_hosts=(("db", "::1"),),
+        networking=Networking(
+            mode="back",
+            memberships=(Membership("back", "10.1.0.2", "fd01::2", "02:00:00:00:00:01", ("db",)),),
+            publish=(PortMapping(80, "tcp", "127.0.0.1", 8080), PortMapping(53, "udp")),
+            publish_all=True,
+            expose=("90/tcp",),
+            hostname="box",
+            domainname="example.org",
+            extra_hosts=(("db", "::1"),),
+            dns=("10.0.0.1",),
+            dns_options=("ndots:1",),
+            dns_search=("example.org",),
+        ),
         mounts=MOUNTS,
         auto_remove=True,
         terminal=True,
@@ -150,7 +162,11 @@ def test_a_record_without_what_it_must_have_is_broken(field):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("network", "x"), ("security", {"seccomp": ""}), ("mounts", {"entries": [{"kind": "x"}]})],
+    [
+        ("networking", {"publish": [{"protocol": "x"}]}),
+        ("security", {"seccomp": ""}),
+        ("mounts", {"entries": [{"kind": "x"}]}),
+    ],
 )
 def test_a_record_with_an_unknown_kind_is_broken(field, value):
     document = json.loads(encode_container(CONTAINER))

@@ -6,6 +6,7 @@ from builder.errors import UsageError
 from builder.image.model import ContainerConfig, Platform
 from builder.runtime.container import Container, ContainerReport, ContainerState, HostConfig
 from builder.runtime.filters import Lookups, asks_for_status, matching, parse_filter
+from builder.runtime.networking import Networking
 from builder.runtime.volumes import HostBind, HostMounts
 from cache.digest import sha256_digest
 
@@ -30,7 +31,12 @@ def report(name: str, *, image: str = "app", status="running", code: int = 0, **
 
 REPORTS = (
     report("three", status="exited", code=3, labels=(("a", "1"), ("b", "2"))),
-    report("two", image="db", network="none", mounts=HostMounts((HostBind("/src", "/dst"),))),
+    report(
+        "two",
+        image="db",
+        networking=Networking(mode="none"),
+        mounts=HostMounts((HostBind("/src", "/dst"),)),
+    ),
     report("one", status="created", labels=(("a", "2"),)),
 )
 LOOKUPS = Lookups(

@@ -81,32 +81,5 @@ def test_a_limit_that_makes_no_sense_is_refused(text):
         options.parse_ulimit(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "pair"),
-    [
-        ("db:10.0.0.1", ("db", "10.0.0.1")),
-        ("db=::1", ("db", "::1")),
-        ("db:[fe80::1]", ("db", "fe80::1")),
-        ("db:::1", ("db", "::1")),
-    ],
-)
-def test_an_extra_host_is_a_name_and_an_address(text, pair):
-    assert options.parse_extra_host(text) == pair
-
-
-@pytest.mark.parametrize(
-    "text", ["db", "db:", ":1.2.3.4", "db:1.2.3.4\nx", "db:host", "a b:1.2.3.4"]
-)
-def test_an_extra_host_that_would_make_another_line_is_refused(text):
-    with pytest.raises(InvalidOptionError):
-        options.parse_extra_host(text)
-
-
-@pytest.mark.parametrize("text", ["", "-a", "a b", "a/b", "a\n", "x" * 64])
-def test_a_host_name_that_is_none_is_refused(text):
-    with pytest.raises(InvalidOptionError):
-        options.parse_hostname(text)
-
-
 def test_of_labels_with_one_name_the_last_counts():
     assert options.parse_pairs(("a=1", "b", "a=2"), option="--label") == (("a", "2"), ("b", ""))
