@@ -15,6 +15,7 @@
                                 the part of a blob that a broken pull got, too
       copies/HEX                which snapshot a COPY made last, by hash of the step: may go, too
       seccomp/HEX.bpf           compiled filters
+      journal/events            what has happened, an event a line; events.1 is older: may go, too
       locks/HEX                 flock files, one a contended key
       tmp/OWNER/                all unfinished of one process; it holds a lock on OWNER/lock
 
@@ -151,6 +152,15 @@ class StateDir:
     def last_copy(self, step: str) -> str:
         """The file that says what a step copied last; it may be missing, its directory too."""
         return os.path.join(self.copies_dir, sha256(os.fsencode(step)).hexdigest())
+
+    @property
+    def journal_dir(self) -> str:
+        return os.path.join(self.root_dir, "journal")
+
+    @property
+    def journal(self) -> str:
+        """The file of what has happened; older ones lie beside it; it may be missing."""
+        return os.path.join(self.journal_dir, "events")
 
     @property
     def seccomp_dir(self) -> str:

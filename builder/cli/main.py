@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("builder.cli.import_", "Make an image from a root file system's tar"),
     "bootstrap": ("builder.cli.bootstrap", "Make a base image from this machine's own programs"),
     "pin": ("builder.cli.pin", "Write digests behind the images that a Dockerfile names"),
+    "events": ("builder.cli.events", "Show what happens to containers, images, volumes"),
     "version": ("builder.cli.version", "Show the version of pybuild and of what it runs on"),
     "volume create": ("builder.cli.volume_create", "Make a volume"),
     "volume inspect": ("builder.cli.volume_inspect", "Show all about volumes as JSON"),
@@ -83,7 +84,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "builder": {"build": "build", "prune": "builder prune"},
     "buildx": {"build": "build", "prune": "builder prune"},
-    "system": {"df": "system df", "prune": "system prune"},
+    "system": {"df": "system df", "events": "events", "prune": "system prune"},
     "volume": {
         "create": "volume create",
         "inspect": "volume inspect",

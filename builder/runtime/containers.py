@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from builder.kernel.cgroup import ControlGroup
@@ -32,6 +32,7 @@ from builder.runtime.errors import (
     UnknownContainerError,
 )
 from builder.runtime.groups import end_group
+from builder.runtime.journal import Journal
 from builder.runtime.liveness import ProcessIdentity, boot_id, is_alive
 from builder.runtime.names import candidate_names
 from builder.runtime.paths import ContainerPaths
@@ -65,6 +66,7 @@ class Containers:
         self._database = database
         self._now = now
         self.volumes = Volumes(state, database, now)
+        self.journal = Journal(state)
 
     def paths(self, container_id: str) -> ContainerPaths:
         """Where the container's things lie."""
@@ -88,6 +90,7 @@ class Containers:
                 fcntl.flock(lock_fd, fcntl.LOCK_EX)
                 durable = not container.host.auto_remove
                 write_atomically(paths.config, encode_container(named), durable=durable)
+            self.journal.note_container(named, "create")
             yield named
         except BaseException:
             if not self._has_row(container.container_id):
@@ -189,11 +192,8 @@ class Containers:
 
     def all(self) -> tuple[Container, ...]:
         """The containers whose records can be read, whatever they do; no state is looked at."""
-        found: list[Container] = []
-        for row in self._rows(""):
-            with suppress(BrokenContainerError):
-                found.append(self.load(row[0]))
-        return tuple(found)
+        found = (self._readable(row[0]) for row in self._rows(""))
+        return tuple(container for container in found if container is not None)
 
     def reports(self) -> tuple[ContainerReport, ...]:
         """All containers, the latest first, without those that `sweep` would remove."""
@@ -214,12 +214,15 @@ class Containers:
         """
         self._release_network(container_id)
         self._remove_cgroup(container_id)
+        container = self._readable(container_id)
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM containers WHERE container_id = ?", (container_id,))
             self.volumes.release(connection, container_id)
             forgotten = self.volumes.forget_unused(connection, volumes)
         self.volumes.remove_files(forgotten)
         remove_tree(self.paths(container_id).container_dir)
+        if container is not None:
+            self.journal.note_container(container, "destroy")
 
     def _settled(self, container_id: str) -> ContainerState:
         """The end of a container whose process is gone, as its holder wrote it down, if it did."""
@@ -273,10 +276,14 @@ class Containers:
             remove_tree(self.paths(container_id).container_dir)
 
     def _volumes_of(self, container_id: str) -> tuple[str, ...]:
+        container = self._readable(container_id)
+        return container.anonymous_volumes if container is not None else ()
+
+    def _readable(self, container_id: str) -> Container | None:
         try:
-            return self.load(container_id).anonymous_volumes
+            return self.load(container_id)
         except BrokenContainerError:
-            return ()
+            return None
 
     def _directories(self) -> set[str]:
         return set(os.listdir(self._state.containers_dir))
