@@ -18,7 +18,7 @@ from cache.errors import PybuildError
 
 _REFUSED_LONG = (
     "annotation attach blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
-    "detach detach-keys device device-cgroup-rule disable-content-trust "
+    "detach detach-keys disable-content-trust "
     "env-host gpus io-maxbandwidth io-maxiops isolation "
     "kernel-memory label-file link link-local-ip platform "
     "pull quiet replace rmi rootfs runtime secret sig-proxy storage-opt "

@@ -38,6 +38,8 @@ OPTIONS = (
     repeated("--device-write-bps", metavar=_RATE, text="Bytes a second that it may write."),
     repeated("--device-read-iops", metavar=_RATE, text="Reads a second."),
     repeated("--device-write-iops", metavar=_RATE, text="Writes a second."),
+    repeated("--device", metavar="SRC[:DST[:rwm]]", text="A device of this machine."),
+    repeated("--device-cgroup-rule", metavar="RULE", text="Devices it may use: c 189:* rwm."),
     single("--cgroup-parent", metavar="PATH", text="Control group to put its own below."),
     repeated("--ulimit", metavar="NAME=SOFT[:HARD]", text="A resource limit."),
     single("--shm-size", metavar="SIZE", text="Size of /dev/shm (64m)."),

@@ -21,12 +21,13 @@ _FREEZE_POLLS = 25  # after so many, what was forked meanwhile may need to be to
 class ControlGroup:
     """A group. One without directories is false: this system lets us make none."""
 
-    __slots__ = ("directories",)
+    __slots__ = ("directories", "rules_devices")
 
     def __init__(self, directories: dict[str, str]) -> None:
         # by the controllers of the hierarchy, as /proc/PID/cgroup names them: "memory",
         # "cpu,cpuacct"; "" for version 2
         self.directories = directories
+        self.rules_devices = False  # whether it says which devices its processes may open
 
     def __bool__(self) -> bool:
         return bool(self.directories)

@@ -16,6 +16,7 @@ from builder.sandbox import lsm
 from builder.sandbox.api import (
     BindEntry,
     Credentials,
+    DeviceNode,
     JoinedNamespace,
     MountEntry,
     Network,
@@ -156,6 +157,8 @@ def process_spec(
     terminal_size: tuple[int, int],
     cgroup_files: tuple[str, ...] = (),
     joined: tuple[JoinedNamespace, ...] = (),
+    devices: tuple[DeviceNode, ...] = (),
+    devices_ruled: bool = False,
 ) -> ProcessSpec:
     """How the container's first process runs, once its root filesystem is mounted.
 
@@ -190,6 +193,8 @@ def process_spec(
         oom_score_adj=host.limits.oom_score_adj,
         cgroup_files=cgroup_files,
         joined=joined,
+        devices=devices,
+        devices_ruled=devices_ruled,
     )
 
 

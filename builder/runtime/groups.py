@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from builder.kernel.cgroup import ControlGroup
 from builder.runtime.container import Container
+from builder.runtime.devices import rule_devices
 from builder.runtime.limits import Limits
 from builder.sandbox import cgroup, grouplimits
 from builder.sandbox.errors import LimitError
@@ -18,7 +19,7 @@ _LIMITABLE = (*COUNTED, "cpuset", "blkio", "devices")
 
 
 def make_group(container: Container, record: Callable[[ControlGroup], None]) -> ControlGroup:
-    """A new group for the container, with its limits; false where this system lets us make none.
+    """A new group for the container, with its limits and devices; false where we may make none.
 
     `record` writes it down before anything is made, for whoever has to remove it. It is more than
     what is made: `update` may need the rest. LimitError for a limit that cannot be set.
@@ -30,9 +31,13 @@ def make_group(container: Container, record: Callable[[ControlGroup], None]) -> 
     )
     if planned:
         record(planned)
-    group = cgroup.make(planned, COUNTED, required=needed)
+    privileged = container.host.security.privileged
+    wanted = COUNTED if privileged else (*COUNTED, "devices")
+    group = cgroup.make(planned, wanted, required=needed)
     try:
         _limit(group, limits)
+        if not privileged:
+            group.rules_devices = rule_devices(group, limits)
     except BaseException:
         group.remove()
         raise

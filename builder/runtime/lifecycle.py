@@ -15,6 +15,7 @@ from builder.runtime.bundle import process_spec
 from builder.runtime.connecting import Connection
 from builder.runtime.container import Container, ContainerState
 from builder.runtime.control import ControlServer, listening
+from builder.runtime.devices import device_nodes
 from builder.runtime.groups import make_group
 from builder.runtime.liveness import boot_id, identity_of
 from builder.runtime.rootfs import container_rootfs
@@ -109,6 +110,8 @@ def _started(
         terminal_size=attachment.window_size or (0, 0),
         cgroup_files=group.join_files,
         joined=connection.joined(),
+        devices=device_nodes(host.limits.devices),
+        devices_ruled=group.rules_devices,
     )
     hooks = Hooks(before_execute=connection.connect) if connection.has_work else Hooks()
     process = runner.executor.start(spec, attachment.stdio(account.credentials), hooks)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from builder.runtime.errors import InvalidOptionError
-from builder.runtime.limits import Device, DeviceRule, Limits, is_access, parse_rule
+from builder.runtime.limits import Device, Limits
 from builder.runtime.options import clean_path, parse_size, parse_ulimit
+from builder.sandbox.devicerules import DeviceRule, is_access, parse_rule
 from builder.sandbox.grouplimits import NO_LIMIT, DeviceRate, GroupLimits
 from cache.record import replace
 

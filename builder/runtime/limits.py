@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from builder.image.jsonobject import JsonObject
 from builder.sandbox.api import DEFAULT_SHM_BYTES
+from builder.sandbox.devicerules import DeviceRule, parse_rule
 from builder.sandbox.grouplimits import DeviceRate, GroupLimits
 from cache.record import field, record
 
@@ -17,20 +16,6 @@ class Device:
     source: str  # path on this machine, of a node or of a directory of nodes
     target: str  # path in the container
     access: str = "rwm"  # read, write, mknod
-
-
-@record
-class DeviceRule:
-    """Devices that the processes may open or make, wherever their node comes from."""
-
-    kind: Literal["a", "b", "c"]  # all, block, character
-    major: int | None  # None: any
-    minor: int | None
-    access: str = "rwm"
-
-    def __str__(self) -> str:
-        major, minor = ("*" if n is None else str(n) for n in (self.major, self.minor))
-        return f"{self.kind} {major}:{minor} {self.access}"
 
 
 @record
@@ -148,34 +133,6 @@ def _rule_of(document: JsonObject, text: str) -> DeviceRule:
     if rule is None:
         raise document.error("device_rules", "is not a list of rules")
     return rule
-
-
-def parse_rule(text: str) -> DeviceRule | None:
-    """`c 1:3 rwm`, with `*` for any number; None for what is no rule."""
-    match text.split():
-        case ["a" | "b" | "c" as kind, numbers, access]:
-            pass
-        case _:
-            return None
-    major, separator, minor = numbers.partition(":")
-    wrong = any(text != "*" and not _is_number(text) for text in (major, minor))
-    if not separator or wrong or not is_access(access):
-        return None
-    return DeviceRule(
-        kind,
-        None if major == "*" else int(major),
-        None if minor == "*" else int(minor),
-        access,
-    )
-
-
-def is_access(text: str) -> bool:
-    """Whether it is some of r, w and m, each at most once."""
-    return bool(text) and set(text) <= set("rwm") and len(set(text)) == len(text)
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and int(text) < 1 << 20
 
 
 def inspect_fields(limits: Limits) -> dict[str, object]:

@@ -87,6 +87,14 @@ class OverlayEntry:
     target: str
 
 
+@record
+class DeviceNode:
+    """A device of this machine that the process gets."""
+
+    source: str  # absolute path of its node here
+    path: str  # below the process's /dev
+
+
 MountEntry = BindEntry | TmpfsEntry | OverlayEntry
 
 
@@ -115,6 +123,8 @@ class ProcessSpec:
         tuple[str, int, int], ...
     ] = ()  # ("nofile", soft, hard); clamped, never an error
     oom_score_adj: int = 0
+    devices: tuple[DeviceNode, ...] = ()
+    devices_ruled: bool = False  # its group says what may be opened: no mount needs to be nodev
     cgroup_files: tuple[str, ...] = ()  # cgroup.procs of the groups to join
     joined: tuple[JoinedNamespace, ...] = ()  # at most one of a kind
 

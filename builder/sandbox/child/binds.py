@@ -16,7 +16,7 @@ _TREE = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 def prepare(request: Request, report: Report) -> list[tuple[str, int]]:
     """(target, unattached mount) of each, in order; while the host's files can still be named."""
     prepared: list[tuple[str, int]] = []
-    nodev = 0 if request.privileged else mount.ATTR_NODEV
+    nodev = 0 if request.devices_usable else mount.ATTR_NODEV
     for entry in request.mounts:
         report.doing("mount", entry.target)
         tree_fd = _made(entry, rootless=request.rootless, nodev=nodev)

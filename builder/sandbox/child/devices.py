@@ -1,7 +1,7 @@
 """/dev: device nodes, links, the terminal, and stdio.
 
-The nodes are binds of the host's, for root as for others: the tmpfs and the root filesystem are
-mounted nodev, so that no node made inside can be opened.
+The nodes are binds of the host's where the tmpfs and the root filesystem are mounted nodev, so that
+no node made inside can be opened. Where a control group says what may be opened, root makes them.
 """
 
 from __future__ import annotations
@@ -43,31 +43,47 @@ _TIOCSCTTY = 0x540E
 _TIOCSWINSZ = 0x5414
 
 
-def take_nodes(report: Report, *, all_nodes: bool) -> list[tuple[str, int]]:
-    """(path below /dev, unattached mount) of each of the host's nodes that the process gets."""
-    host_fd = os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    nodes: list[tuple[str, int]] = []
-    for name, number in _NODES.items():
-        report.doing("device", f"/dev/{name}")
+class Node:
+    """A node that the process gets: a mount of the host's, or one to be made anew."""
+
+    __slots__ = ("info", "path", "tree_fd")
+
+    def __init__(self, path: str, tree_fd: int, info: os.stat_result) -> None:
+        self.path = path  # below /dev
+        self.tree_fd = tree_fd  # unattached
+        self.info = info
+
+
+def take_nodes(request: Request, report: Report) -> list[Node]:
+    """The nodes that the process gets, while the host's can still be named."""
+    found = [(name, f"/dev/{name}") for name in _NODES]
+    if request.privileged:
+        found += _other_nodes()
+    nodes: list[Node] = []
+    for path, source in (*found, *request.devices):
+        report.doing("device", source)
         try:
-            node_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=host_fd)
+            fd = os.open(source, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
-            if name == "null":  # it covers what is to be hidden
-                raise
-            continue
-        info = os.fstat(node_fd)
-        if not stat.S_ISCHR(info.st_mode) or info.st_rdev != os.makedev(*number):
-            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), f"/dev/{name}")
-        nodes.append((name, mount.clone_tree(node_fd)))
-        os.close(node_fd)
-    if all_nodes:
-        nodes += _other_nodes()
-    os.close(host_fd)
+            if path in _NODES and path != "null":  # that one covers what is to be hidden
+                continue
+            raise
+        info = os.fstat(fd)
+        if not _is_device(info, _NODES.get(path) if source == f"/dev/{path}" else None):
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), source)
+        nodes.append(Node(path, mount.clone_tree(fd), info))
+        os.close(fd)
     return nodes
 
 
-def _other_nodes() -> list[tuple[str, int]]:
-    found: list[tuple[str, int]] = []
+def _is_device(info: os.stat_result, number: tuple[int, int] | None) -> bool:
+    if number is not None and info.st_rdev != os.makedev(*number):
+        return False
+    return stat.S_ISCHR(info.st_mode) or (number is None and stat.S_ISBLK(info.st_mode))
+
+
+def _other_nodes() -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
     for directory, subdirectories, files in os.walk("/dev"):
         if directory == "/dev":
             subdirectories[:] = [name for name in subdirectories if name not in _OWN_DIRECTORIES]
@@ -75,30 +91,47 @@ def _other_nodes() -> list[tuple[str, int]]:
             path = os.path.join(directory, name)
             inside = os.path.relpath(path, "/dev")
             kind = os.lstat(path).st_mode
-            if inside not in _NODES and (stat.S_ISCHR(kind) or stat.S_ISBLK(kind)):
-                fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-                found.append((inside, mount.clone_tree(fd)))
-                os.close(fd)
-    return [(path, fd) for path, fd in found if path not in {"ptmx", "console"}]
+            is_usual = inside in _NODES or inside in {"ptmx", "console"}
+            if not is_usual and (stat.S_ISCHR(kind) or stat.S_ISBLK(kind)):
+                found.append((inside, path))
+    return found
 
 
-def populate(special: Special, nodes: list[tuple[str, int]], report: Report) -> None:
+def populate(special: Special, nodes: list[Node], request: Request, report: Report) -> None:
     """Put nodes and links into the new /dev."""
-    for path, tree_fd in nodes:
-        report.doing("device", f"/dev/{path}")
-        _attach_file(special.dev_fd, path, tree_fd)
-        os.close(tree_fd)
+    may_make = request.devices_usable and not request.rootless
+    for node in nodes:
+        report.doing("device", f"/dev/{node.path}")
+        if not (may_make and _made(special.dev_fd, node)):
+            _attach_file(special.dev_fd, node.path, node.tree_fd)
+        os.close(node.tree_fd)
     for name, target in _LINKS.items():
         os.symlink(target, name, dir_fd=special.dev_fd)
 
 
-def _attach_file(dev_fd: int, path: str, tree_fd: int) -> None:
+def _made(dev_fd: int, node: Node) -> bool:
+    """Whether the node could be made anew: a change of its mode is then no change of the host's."""
+    _make_parents(dev_fd, node.path)
+    try:
+        os.mknod(node.path, node.info.st_mode, node.info.st_rdev, dir_fd=dev_fd)
+    except PermissionError:  # root of a container around this one, or of no user namespace's
+        return False
+    os.chown(node.path, node.info.st_uid, node.info.st_gid, dir_fd=dev_fd)
+    os.chmod(node.path, stat.S_IMODE(node.info.st_mode), dir_fd=dev_fd)  # whatever the umask
+    return True
+
+
+def _make_parents(dev_fd: int, path: str) -> None:
     parts = path.split("/")
     for depth in range(1, len(parts)):
         try:
             os.mkdir("/".join(parts[:depth]), 0o755, dir_fd=dev_fd)
         except FileExistsError:
             continue
+
+
+def _attach_file(dev_fd: int, path: str, tree_fd: int) -> None:
+    _make_parents(dev_fd, path)
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o666, dir_fd=dev_fd))
     target_fd = open_beneath(dev_fd, path, os.O_PATH | os.O_NOFOLLOW)
     mount.attach(tree_fd, target_fd)

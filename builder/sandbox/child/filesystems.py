@@ -60,7 +60,7 @@ def prepare(request: Request, report: Report) -> Special:
     cgroups = _new_cgroups(readonly)
     report.doing("mount", "/dev")
     dev_attributes = mount.ATTR_NOSUID | mount.ATTR_NOEXEC | mount.ATTR_STRICTATIME
-    if not request.privileged:
+    if not request.devices_usable:
         dev_attributes |= mount.ATTR_NODEV  # its nodes are binds with flags of their own
     return Special(
         proc_fd=proc_fd,

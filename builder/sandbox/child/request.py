@@ -73,6 +73,8 @@ class Request(Record):
         "cgroup_fds",
         "confinement",
         "cwd",
+        "devices",
+        "devices_usable",
         "env",
         "gid",
         "groups",
@@ -120,6 +122,8 @@ class Request(Record):
         terminal_size: tuple[int, int],
         shm_size_bytes: int,
         oom_score_adj: int,
+        devices: tuple[tuple[str, str], ...],
+        devices_usable: bool,
         rlimits: tuple[tuple[int, int, int], ...],
         stdio_fds: tuple[int, int, int],
         seccomp_fd: int,
@@ -148,6 +152,8 @@ class Request(Record):
         self.terminal_size = terminal_size
         self.shm_size_bytes = shm_size_bytes
         self.oom_score_adj = oom_score_adj
+        self.devices = devices  # (path below /dev, path here)
+        self.devices_usable = devices_usable  # else every mount is nodev
         self.rlimits = rlimits  # (RLIMIT_*, soft, hard)
         self.stdio_fds = stdio_fds  # -1: /dev/null
         self.seccomp_fd = seccomp_fd  # a file of BPF instructions; -1: no filter

@@ -94,12 +94,12 @@ def _enter_root(request: Request, report: Report) -> None:
     report.doing("mount", "/")
     mount.mount("none", "/", "", mount.MS_REC | mount.MS_SLAVE)
     special = filesystems.prepare(request, report)
-    nodes = devices.take_nodes(report, all_nodes=request.privileged)
+    nodes = devices.take_nodes(request, report)
     prepared = binds.prepare(request, report)
     report.doing("pivot_root", request.rootfs_dir)
-    root_fd = _pivot(request.rootfs_dir, devices_usable=request.privileged)
+    root_fd = _pivot(request.rootfs_dir, devices_usable=request.devices_usable)
     filesystems.attach(special, root_fd, report)
-    devices.populate(special, nodes, report)
+    devices.populate(special, nodes, request, report)
     if request.terminal:
         devices.open_terminal(special, request, report)
     else:

@@ -9,11 +9,12 @@ from builder.network.model import Membership, PortMapping
 from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
 from builder.runtime.container import Container, ContainerState, HostConfig
 from builder.runtime.errors import BrokenContainerError
-from builder.runtime.limits import Device, DeviceRule, Limits
+from builder.runtime.limits import Device, Limits
 from builder.runtime.networking import Networking
 from builder.runtime.policies import Policies, RestartPolicy
 from builder.runtime.security import Security
 from builder.runtime.volumes import HostBind, HostMounts, ImageMount, TmpfsMount, VolumeMount
+from builder.sandbox.devicerules import DeviceRule
 from builder.sandbox.grouplimits import DeviceRate, GroupLimits
 from cache.digest import sha256_digest
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from builder.runtime import limit_options
 from builder.runtime.errors import InvalidOptionError
-from builder.runtime.limits import Device, DeviceRule, Limits, inspect_fields
+from builder.runtime.limits import Device, Limits, inspect_fields
+from builder.sandbox.devicerules import DeviceRule
 from builder.sandbox.grouplimits import DeviceRate, GroupLimits
 from cache.record import record
 
