@@ -110,7 +110,7 @@ def _started(
         terminal_size=attachment.window_size or (0, 0),
         cgroup_files=group.join_files,
         joined=connection.joined(),
-        devices=device_nodes(host.limits.devices),
+        devices=device_nodes(container.host.limits.devices),
         devices_ruled=group.rules_devices,
     )
     hooks = Hooks(before_execute=connection.connect) if connection.has_work else Hooks()
