@@ -11,7 +11,6 @@ from builder.network.addresses import Address, address_of, parse_subnet
 from builder.network.errors import BrokenNetworkError, NetworkOptionError
 from builder.network.model import (
     Endpoint,
-    Helper,
     Live,
     Membership,
     Network,
@@ -101,10 +100,6 @@ def encode_live(live: Live, boot: str) -> bytes:
                 {"container": container_id, **port_dict(port)}
                 for container_id, port in live.published
             ],
-            "helpers": [
-                {"container": container_id, "pid": helper.pid, "started": helper.started}
-                for container_id, helper in live.helpers
-            ],
         }
     )
 
@@ -123,10 +118,6 @@ def decode_live(blob: bytes, boot: str) -> Live:
             published=tuple(
                 (child.text("container"), port_of(child))
                 for child in document.children("published")
-            ),
-            helpers=tuple(
-                (child.text("container"), Helper(child.integer("pid"), child.integer("started")))
-                for child in document.children("helpers")
             ),
         )
     except InvalidImageError:

@@ -93,20 +93,11 @@ class Endpoint:
 
 
 @record
-class Helper:
-    """A process that serves a container's network: pasta."""
-
-    pid: int
-    started: int  # clock ticks after boot: tells it from a later process of that pid
-
-
-@record
 class Live:
     """Who is on the networks now. Nothing of it outlives a boot."""
 
     endpoints: tuple[Endpoint, ...] = ()
     published: tuple[tuple[str, PortMapping], ...] = ()  # container id; host ports are numbers
-    helpers: tuple[tuple[str, Helper], ...] = ()  # container id
 
     def endpoints_of(self, container_id: str) -> tuple[Endpoint, ...]:
         """Those of a container that has not ended."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
 
+from builder.kernel import mount
 from builder.network.errors import NetworkUnavailableError
-from builder.network.model import Helper, PortMapping
+from builder.network.model import PortMapping
 from builder.network.program import program, run
 
 _TUN = "/dev/net/tun"
@@ -26,33 +27,56 @@ def unavailable() -> str:
 
 
 def start(
-    namespace_pid: int, ports: Iterable[PortMapping], *, pid_file: str, as_root: bool
-) -> Helper:
-    """Connect the network namespace of a process; returns when its interface is up.
+    namespace_pid: int, ports: Iterable[PortMapping], *, directory: str, as_root: bool
+) -> int:
+    """Connect the network namespace of a process; the pid of the pasta that does it.
 
-    NetworkUnavailableError with pasta's own words.
+    Returns when the interface is up. Its pid stands in a file in `directory`, where `stop` finds
+    it, whoever has been killed in between. NetworkUnavailableError with pasta's own words.
     """
     path = program("pasta")
     if path is None:
         raise NetworkUnavailableError("pasta is not installed", hint="it is in the package passt")
-    argv = arguments(namespace_pid, ports, pid_file=pid_file, as_root=as_root)
-    status, said = run(path, argv)
+    namespace_file = os.path.join(directory, "netns")
+    with _mounted(f"/proc/{namespace_pid}/ns/net", namespace_file):
+        argv = arguments(namespace_file, ports, pid_file=pid_file(directory), as_root=as_root)
+        status, said = run(path, argv)
     if status:
         raise NetworkUnavailableError(
             f"pasta can't connect the container: {_reason(said)}",
             hint="another program may have a port that is published; or use --network host",
         )
-    with open(pid_file, encoding="ascii") as file:
-        pid = int(file.read())
-    os.unlink(pid_file)
-    return Helper(pid, start_time(pid))
+    pid = running(directory)
+    if pid is None:
+        raise NetworkUnavailableError("pasta has ended at once")
+    return pid
+
+
+def pid_file(directory: str) -> str:
+    """Where pasta writes its pid."""
+    return os.path.join(directory, "pasta.pid")
+
+
+@contextmanager
+def _mounted(namespace: str, place: str) -> Generator[None, None, None]:
+    """The namespace as a file: pasta has no right to look at the process that it is of."""
+    os.close(os.open(place, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    try:
+        mount.mount(namespace, place, "", mount.MS_BIND)
+        try:
+            yield
+        finally:
+            mount.unmount(place, mount.MNT_DETACH)
+    finally:
+        os.unlink(place)
 
 
 def arguments(
-    namespace_pid: int, ports: Iterable[PortMapping], *, pid_file: str, as_root: bool
+    namespace_file: str, ports: Iterable[PortMapping], *, pid_file: str, as_root: bool
 ) -> list[str]:
     """The command line. Without the four "none" it would pass on every port that is listened on."""
-    words = ["pasta", "--config-net", "--quiet", "--stderr", "--no-map-gw", "--pid", pid_file]
+    words = ["pasta", "--config-net", "--quiet", "--stderr", "--no-map-gw", "--no-netns-quit"]
+    words += ["--pid", pid_file]
     ports = tuple(ports)
     for option, protocol in (("-t", "tcp"), ("-u", "udp")):
         specs = [_spec(port) for port in ports if port.protocol == protocol]
@@ -61,7 +85,7 @@ def arguments(
     words += ["-T", "none", "-U", "none"]
     if as_root:  # else pasta becomes nobody, who may not enter the namespace
         words += ["--runas", "0:0"]
-    return [*words, "--netns-only", "--netns", f"/proc/{namespace_pid}/ns/net"]
+    return [*words, "--netns-only", "--netns", namespace_file]
 
 
 def _spec(port: PortMapping) -> str:
@@ -74,22 +98,32 @@ def _reason(said: str) -> str:
     return lines[-1][:300] if lines else "it said nothing"
 
 
-def stop(helper: Helper) -> None:
-    """End the helper. One that is gone is no error."""
-    with suppress(ProcessLookupError):
-        pidfd = os.pidfd_open(helper.pid)
-        try:
-            if start_time(helper.pid) == helper.started:
-                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        finally:
-            os.close(pidfd)
+def running(directory: str) -> int | None:
+    """The pid of the pasta that was started for `directory`; None where none runs.
 
-
-def start_time(pid: int) -> int:
-    """When the process was started, in clock ticks after boot; -1 for none."""
+    It is told from a later process of that pid by its command line, which names the file.
+    """
+    path = pid_file(directory)
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            content = file.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return -1
-    return int(content[content.rindex(b")") + 2 :].split()[19])
+        with open(path, encoding="ascii") as file:
+            pid = int(file.read())
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+    return pid if os.fsencode(path) in words else None
+
+
+def stop(directory: str) -> None:
+    """End the pasta that was started for `directory`. Where there is none that is no error."""
+    pid = running(directory)
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if running(directory) == pid:  # now it can't become another's
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+    with suppress(FileNotFoundError):
+        os.unlink(pid_file(directory))

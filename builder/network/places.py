@@ -86,7 +86,6 @@ def without(live: Live, container_id: str, network: str = "") -> Live:
     return Live(
         endpoints=endpoints,
         published=tuple(pair for pair in live.published if pair[0] != container_id),
-        helpers=tuple(pair for pair in live.helpers if pair[0] != container_id),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 _MORE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MOST_SAID = 10_000
@@ -25,8 +26,11 @@ def run(path: str, argv: list[str], text: bytes = b"") -> tuple[int, str]:
             (os.POSIX_SPAWN_DUP2, output_fd, 1),
             (os.POSIX_SPAWN_DUP2, output_fd, 2),
         ]
+        # SIGPIPE as other programs expect it: Python ignores it, and pasta takes that for a failure
         environment = {"LC_ALL": "C", "PATH": _MORE_PATH}
-        pid = os.posix_spawn(path, argv, environment, file_actions=actions, setsid=True)
+        pid = os.posix_spawn(
+            path, argv, environment, file_actions=actions, setsid=True, setsigdef=(signal.SIGPIPE,)
+        )
         _, wait_status = os.waitpid(pid, 0)
         said = os.pread(output_fd, _MOST_SAID, 0).decode(errors="replace")
         return os.waitstatus_to_exitcode(wait_status), said

@@ -15,7 +15,7 @@ from builder.network.errors import NetworkOptionError
 from builder.network.hostports import Ports, taken_by
 from builder.network.links import inside
 from builder.network.manage import default_network
-from builder.network.model import DEFAULT_NETWORK, Endpoint, Helper, Network, PortMapping
+from builder.network.model import DEFAULT_NETWORK, Endpoint, Network, PortMapping
 from builder.network.places import Wanted, versions_of
 from builder.network.ports import checked_distinct, parse_expose
 from builder.network.release import release
@@ -70,7 +70,8 @@ class Connection:
 
     `prepare` before the process is asked for, `connect` as its hook `before_execute`; what `fds`
     and `resolver_fds` hold afterwards is to stay open as long as the container runs, and the
-    process `helper` is to end with it. `release` takes everything back, of this or an earlier run.
+    process `helper_pid` (pasta) is to end with it. `release` takes everything back, of this run or
+    an earlier one.
     """
 
     def __init__(self, container: Container, networks: Networks) -> None:
@@ -82,7 +83,7 @@ class Connection:
         self._held = ExitStack()
         self.fds: list[int] = []
         self.resolver_fds: tuple[int, ...] = ()  # UDP, TCP (listening); or none
-        self.helper: Helper | None = None
+        self.helper_pid: int | None = None
 
     @property
     def kind(self) -> SandboxNetwork:
@@ -142,7 +143,7 @@ class Connection:
         self._held.close()
         self.fds.clear()
         self.resolver_fds = ()
-        release(self._container.container_id, self._networks.store)
+        release(self._container.container_id, self._paths.container_dir, self._networks.store)
 
     def _reserve(self) -> tuple[Network, ...]:
         store = self._networks.store
@@ -193,17 +194,12 @@ class Connection:
         return checked_distinct(wanted)
 
     def _start_pasta(self, pid: int) -> None:
-        self.helper = pasta.start(
+        self.helper_pid = pasta.start(
             pid,
             self._ports,
-            pid_file=os.path.join(self._paths.container_dir, "pasta.pid"),
+            directory=self._paths.container_dir,
             as_root=not self._networks.rootless,
         )
-        store = self._networks.store
-        with store.changing():
-            live = store.live()
-            mine = (self._container.container_id, self.helper)
-            store.write_live(replace(live, helpers=(*live.helpers, mine)))
 
     def _has_own_server(self) -> bool:
         return any(endpoint.names for endpoint in self._endpoints)

@@ -243,11 +243,12 @@ class Containers:
 
     def _release_network(self, container_id: str) -> None:
         """Take back what a killed pybuild has left of its network."""
+        directory = self.paths(container_id).container_dir
         if os.path.exists(self._state.networks.live):
             from builder.network.release import release  # noqa: PLC0415 - few are left behind
             from builder.network.store import NetworkStore  # noqa: PLC0415
 
-            release(container_id, NetworkStore(self._state, boot=boot_id()))
+            release(container_id, directory, NetworkStore(self._state, boot=boot_id()))
 
     def _remove_cgroup(self, container_id: str) -> None:
         """Remove the control group that a killed pybuild left, if it did and we may."""

@@ -69,7 +69,7 @@ def settled(
         return chosen
     if publishes:
         raise NetworkUnavailableError(f"ports can't be published: {problem}", hint=_hint(machine))
-    warn(f"{problem}: the container gets this machine's network; --network host says that it may")
+    warn(f"the container gets this machine's network, as with --network host: {problem}")
     return _on(networking, "host")
 
 

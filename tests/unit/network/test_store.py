@@ -10,7 +10,7 @@ from builder.network import ipam
 from builder.network.addresses import Address, Subnet
 from builder.network.codec import decode_live, decode_network, encode_live, encode_network
 from builder.network.errors import BrokenNetworkError, NetworkExistsError, UnknownNetworkError
-from builder.network.model import Endpoint, Helper, Live, Network, PortMapping
+from builder.network.model import Endpoint, Live, Network, PortMapping
 from builder.network.store import NetworkStore, names_text
 from cache.statedir import StateDir
 
@@ -36,7 +36,6 @@ ENDPOINT = Endpoint(
 LIVE = Live(
     (ENDPOINT,),
     (("c" * 64, PortMapping(80, "tcp", "127.0.0.1", 8080)),),
-    (("d" * 64, Helper(1, 2)),),
 )
 
 
