@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # names only: an engine must not import what its command does
     from builder.export.blobs import LayerSink
     from builder.image.imagestore import ImageStore
     from builder.registry.registries import Registries
-    from builder.sandbox.api import Executor
+    from builder.sandbox.api import ContainerExecutor
     from builder.settings import Settings
     from cache.content.api import ContentStore
     from cache.database import Database
@@ -40,7 +40,7 @@ class Engine:
     index: CacheIndex
     images: ImageStore
     leases: Leases
-    executor: Callable[[], Executor]
+    executor: Callable[[], ContainerExecutor]
     exporter: Callable[[str], Exporter]  # by type: oci, docker, tar, local, registry
     layer_sink: Callable[[Compression | None, int | None], AbstractContextManager[LayerSink]]
     registries: Callable[[], Registries]

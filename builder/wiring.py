@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # names only, see above
     from builder.export.blobs import LayerBlobs, LayerSink
     from builder.registry.access import RegistryAccess
     from builder.registry.registries import Registries
-    from builder.sandbox.api import Executor
+    from builder.sandbox.api import ContainerExecutor
     from builder.sandbox.server_process import ServerProcess
     from cache.descriptor import ChainId
     from cache.digest import Digest
@@ -121,17 +121,17 @@ class _Sandbox:
         self._stack = stack
         self._rootless = rootless
         self._server: ServerProcess | None = None
-        self._executor: Executor | None = None
+        self._executor: ContainerExecutor | None = None
         self._guard = threading.Lock()
 
     def start_server(self) -> None:
         """Without the executor, whose import takes longer than this."""
         from builder.sandbox.server_process import ServerProcess
 
-        self._server = ServerProcess()
+        self._server = ServerProcess(monitors=True)
         self._stack.callback(self._server.stop)
 
-    def executor(self, state: StateDir) -> Executor:
+    def executor(self, state: StateDir) -> ContainerExecutor:
         from builder.sandbox.executor import NamespaceExecutor
 
         with self._guard:  # steps ask for it from threads of their own

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from builder.cli import (
+    run_options_attach,
     run_options_files,
     run_options_life,
     run_options_limits,
@@ -18,11 +19,12 @@ from builder.cli import (
     run_options_sec,
 )
 from builder.cli.run_words import Line, Option, repeated, single, switch
-from builder.errors import EXIT_BUG, EXIT_RUN_ENGINE
+from builder.errors import EXIT_BUG, EXIT_DONE, EXIT_RUN_ENGINE
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
 if TYPE_CHECKING:  # it takes time, and `execute` has none
+    from builder.commands.run import RunOutcome
     from builder.events import Event
 
 
@@ -46,6 +48,7 @@ OPTIONS = (
     repeated("-l", "--label", metavar="K=V", text="A label of the container."),
     single("--cidfile", metavar="FILE", text="Write the container's id to a new FILE."),
     *run_options_files.OPTIONS,
+    *run_options_attach.OPTIONS,
     *run_options_life.OPTIONS,
     *run_options_limits.OPTIONS,
 )
@@ -115,9 +118,15 @@ def execute(line: Line) -> int:
             from builder.cli.run_request import request_of
             from builder.commands.run import run
 
-            return run(engine, request_of(line))
+            return _shown(run(engine, request_of(line)))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - `failure` tells bugs apart
         return _status_of(error)
+
+
+def _shown(outcome: RunOutcome) -> int:
+    if outcome.announced:
+        print(outcome.container_id)
+    return EXIT_DONE if outcome.exit_code is None else outcome.exit_code
 
 
 def _status_of(error: BaseException) -> int:

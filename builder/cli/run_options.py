@@ -17,20 +17,16 @@ from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundErr
 from cache.errors import PybuildError
 
 _REFUSED_LONG = (
-    "annotation attach blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
-    "detach detach-keys disable-content-trust "
-    "env-host gpus io-maxbandwidth io-maxiops isolation "
+    "annotation blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
+    "disable-content-trust env-host gpus io-maxbandwidth io-maxiops isolation "
     "kernel-memory label-file link link-local-ip platform "
     "pull quiet replace rmi rootfs runtime secret sig-proxy storage-opt "
     "systemd timeout tz umask unsetenv use-api-socket userns volume-driver"
 )
 _REFUSED_SHORT = {
-    "a": "attach",
-    "d": "detach",
     "q": "quiet",
 }
 _HINTS = {
-    "detach": "containers run in the foreground; the shell's & puts one into the background",
     "link": "containers of a network of pybuild network find one another by name",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from builder.cli.run_options_attach import attached_of, detach_keys_of
 from builder.cli.run_options_files import mounts_of, volumes_from_of
 from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
 from builder.cli.run_options_limits import limits_of
@@ -28,6 +29,9 @@ def request_of(line: Line) -> RunRequest:
         options=_run_options(line),
         caller=CallerStreams(),
         cidfile=line.values.get("cidfile", ""),
+        detached="detach" in line.switches,
+        attached=attached_of(line),
+        detach_keys=detach_keys_of(line),
     )
 
 

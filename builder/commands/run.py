@@ -1,26 +1,31 @@
-"""Run a container of an image in the foreground."""
+"""Run a container of an image: in the foreground, or detached."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from builder.commands.mounts import with_whole_mounts
 from builder.engine import Engine
 from builder.events import Warned
 from builder.image.model import StoredImage
+from builder.runtime import ending
 from builder.runtime.bundle import RunOptions, new_container
 from builder.runtime.connecting import networks_of
 from builder.runtime.container import Container, HostConfig
-from builder.runtime.containers import Containers
+from builder.runtime.containers import Containers, HeldContainer
 from builder.runtime.errors import InvalidOptionError
-from builder.runtime.lifecycle import Runner, given_up, run_to_end
+from builder.runtime.lifecycle import Runner, start
 from builder.runtime.names import checked_name
 from builder.runtime.networkmode import host_name, settled, this_machine
-from builder.runtime.signals import SignalQueue, queued_signals
-from builder.runtime.streams import Attachment, CallerStreams, attached
+from builder.runtime.streams import CallerStreams, StreamChoice
 from builder.runtime.terminal import require_terminal
-from builder.sandbox.api import Executor
 from cache.record import record, replace
+
+if TYPE_CHECKING:
+    from builder.runtime.control import Connection
+    from builder.runtime.streams import Attachment
+    from builder.sandbox.api import ContainerExecutor
 
 
 @record
@@ -31,41 +36,121 @@ class RunRequest:
     options: RunOptions
     caller: CallerStreams
     cidfile: str = ""  # gets the container's id; must not be there
+    detached: bool = False
+    attached: frozenset[str] = frozenset()  # of stdin, stdout, stderr; none: as -i and -d say
+    detach_keys: bytes = b""
+    forward_signals: bool = True
 
 
-def run(engine: Engine, request: RunRequest) -> int:
-    """Run a new container to its end; the exit status of its process.
+@record
+class RunOutcome:
+    """How a run ended, or that it goes on."""
+
+    container_id: str
+    exit_code: int | None  # None: the container goes on without this process
+    announced: bool = False  # whether the caller wants to read the id
+
+
+def run(engine: Engine, request: RunRequest) -> RunOutcome:
+    """Run a new container: to its end, or until the caller detaches, or only start it.
 
     For the main thread, which gets the signals. ProgramNotFoundError and
     ProgramNotExecutableError where the process can't be started, other errors for the rest.
     """
-    host = request.options.host
-    if host.terminal and host.stdin_open:
+    choice = stream_choice(request)
+    if choice is not None and choice.terminal and choice.stdin:
         require_terminal(request.caller.stdin)
     executor = engine.executor()
     executor.prepare()  # first of all: it gets ready while the rest is looked up
     image = _image(engine, request.image)  # before signals are the container's: one may end a pull
-    with queued_signals() as signals:
-        containers = Containers(engine.state, engine.database, engine.now)
-        containers.sweep()
-        container = _new_container(engine, containers, request, image)
-        runner = _runner(engine, containers, executor, signals)
-        with attached(request.caller, container.host) as attachment:
-            status = _run(container, runner, attachment, request.cidfile)
-            attachment.drain(lambda: given_up(signals))
-        return status
+    runner = runner_of(engine, executor)
+    runner.containers.sweep()
+    container = _new_container(engine, runner.containers, request, image)
+    with runner.containers.created(container) as held:
+        if choice is not None:
+            return _foreground(held, runner, request, choice)
+        _started(held, runner, request)
+        return RunOutcome(container.container_id, None, announced=True)
 
 
-def _run(container: Container, runner: Runner, attachment: Attachment, cidfile: str) -> int:
-    containers = runner.containers
-    with containers.created(container) as created:
-        try:
-            if cidfile:
-                _write_cidfile(cidfile, created.container_id)
-            return run_to_end(created, runner, attachment)
-        finally:
-            if created.host.auto_remove:
-                containers.remove(created.container_id, volumes=created.anonymous_volumes)
+def runner_of(engine: Engine, executor: ContainerExecutor) -> Runner:
+    """What it takes to start containers."""
+    containers = Containers(engine.state, engine.database, engine.now)
+    rootless = engine.settings.rootless
+    return Runner(
+        containers=containers,
+        networks=networks_of(engine.state, containers, rootless=rootless, now=engine.now),
+        snapshots=engine.snapshots,
+        executor=executor,
+        root_dir=engine.settings.root_dir,
+        rootless=rootless,
+        now=engine.now,
+    )
+
+
+def stream_choice(request: RunRequest) -> StreamChoice | None:
+    """Which streams the caller is tied to; None for a container that runs by itself."""
+    if request.detached:
+        return None
+    host = request.options.host
+    wanted = request.attached or frozenset({"stdin", "stdout", "stderr"})
+    return StreamChoice(
+        stdin="stdin" in wanted and host.stdin_open,
+        stdout="stdout" in wanted,
+        stderr="stderr" in wanted,
+        terminal=host.terminal,
+        detach_keys=request.detach_keys,
+    )
+
+
+def _foreground(
+    held: HeldContainer, runner: Runner, request: RunRequest, choice: StreamChoice
+) -> RunOutcome:
+    from builder.runtime.following import follow, given_up  # noqa: PLC0415 - not for -d
+    from builder.runtime.signals import queued_signals  # noqa: PLC0415
+    from builder.runtime.streams import attached  # noqa: PLC0415
+
+    container = held.container
+    with queued_signals() as signals, attached(request.caller, choice) as attachment:
+        connection = _started(held, runner, request, attachment)
+        assert connection is not None, "it was attached"
+        exit_code = follow(
+            connection,
+            signals,
+            attachment,
+            forward_signals=request.forward_signals,
+            owns=True,
+        )
+        if exit_code is None:
+            connection.close()
+            return RunOutcome(container.container_id, None)
+        state = runner.containers.settle(container.container_id)
+        if not state.restarting:
+            ending.finish(container, runner.containers, runner.snapshots)
+        attachment.drain(lambda: given_up(signals))
+        if state.restarting:
+            connection.close()
+        else:
+            connection.send("cleaned")
+            runner.executor.join()
+    return RunOutcome(container.container_id, exit_code)
+
+
+def _started(
+    held: HeldContainer,
+    runner: Runner,
+    request: RunRequest,
+    attachment: Attachment | None = None,
+) -> Connection | None:
+    """As `start`; a container with --rm that can't be started is gone afterwards."""
+    try:
+        if request.cidfile:
+            _write_cidfile(request.cidfile, held.container.container_id)
+        return start(held, runner, attachment=attachment)
+    except BaseException:
+        if held.container.host.auto_remove:
+            ending.finish(held.container, runner.containers, runner.snapshots)
+        raise
 
 
 def _new_container(
@@ -96,15 +181,6 @@ def _settled_host(engine: Engine, host: HostConfig) -> HostConfig:
     if "host" in {networking.mode, host.security.uts} and not networking.hostname:
         networking = replace(networking, hostname=host_name())
     return replace(host, networking=networking)
-
-
-def _runner(
-    engine: Engine, containers: Containers, executor: Executor, signals: SignalQueue
-) -> Runner:
-    networks = networks_of(
-        engine.state, containers, rootless=engine.settings.rootless, now=engine.now
-    )
-    return Runner(containers, engine.snapshots, executor, signals, engine.now, networks)
 
 
 def _image(engine: Engine, text: str) -> StoredImage:

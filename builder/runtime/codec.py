@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from builder.image.codec import container_dict, container_of, platform_dict, platform_of
 from builder.image.errors import InvalidImageError
@@ -21,6 +23,9 @@ from builder.runtime.security import security_dict, security_of
 from builder.runtime.volumes import mounts_dict, mounts_of
 from cache.digest import parse_digest
 from cache.errors import InvalidDigestError
+
+if TYPE_CHECKING:
+    from builder.sandbox.monitor.statefile import Json
 
 FORMAT_VERSION = 1
 
@@ -54,7 +59,12 @@ def decode_container(blob: bytes) -> Container:
 
 def encode_state(state: ContainerState) -> bytes:
     """state.json."""
-    document: dict[str, object] = {
+    return _encode(state_document(state))
+
+
+def state_document(state: ContainerState) -> dict[str, Json]:
+    """The object of a state.json, which a monitor writes as well."""
+    return {
         "pid": state.pid,
         "pid_started": state.pid_started,
         "boot_id": state.boot_id,
@@ -67,8 +77,9 @@ def encode_state(state: ContainerState) -> bytes:
         "restarting": state.restarting,
         "restart_count": state.restart_count,
         "oom_killed": state.oom_killed,
+        "restart_delay_ms": state.restart_delay_ms,
+        "stopped_by_user": state.stopped_by_user,
     }
-    return _encode(document)
 
 
 def decode_state(blob: bytes) -> ContainerState:
@@ -88,12 +99,14 @@ def decode_state(blob: bytes) -> ContainerState:
             restarting=document.boolean("restarting"),
             restart_count=document.integer("restart_count"),
             oom_killed=document.boolean("oom_killed"),
+            restart_delay_ms=document.integer("restart_delay_ms"),
+            stopped_by_user=document.boolean("stopped_by_user"),
         )
     except InvalidImageError as error:
         raise BrokenContainerError(error.message, hint=_HINT) from error
 
 
-def _encode(document: dict[str, object]) -> bytes:
+def _encode(document: Mapping[str, object]) -> bytes:
     # arguments may hold bytes that are no UTF-8: the process gets them, the record a "?" each
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace")

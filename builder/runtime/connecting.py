@@ -138,11 +138,15 @@ class Connection:
         finally:
             os.close(namespace_fd)
 
-    def release(self) -> None:
-        """Take everything back. Idempotent."""
+    def close(self) -> None:
+        """Close what is open here: whoever keeps the container has copies of it."""
         self._held.close()
         self.fds.clear()
         self.resolver_fds = ()
+
+    def release(self) -> None:
+        """Take everything back. Idempotent."""
+        self.close()
         release(self._container.container_id, self._paths.container_dir, self._networks.store)
 
     def _reserve(self) -> tuple[Network, ...]:

@@ -95,6 +95,8 @@ class ContainerState:
     restarting: bool = False  # it has ended, and its restart policy's delay runs
     restart_count: int = 0  # by the restart policy, since it was last started by hand
     oom_killed: bool = False  # the kernel killed a process of it for want of memory
+    restart_delay_ms: int = 0  # that the restart policy waited last
+    stopped_by_user: bool = False  # no restart policy starts it again
 
     @property
     def recorded_running(self) -> bool:

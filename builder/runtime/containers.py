@@ -39,7 +39,7 @@ from builder.runtime.paths import ContainerPaths
 from builder.runtime.volumes_store import Volumes
 from cache.digest import Digest
 from cache.errors import NotFoundError
-from cache.record import replace
+from cache.record import record, replace
 from cache.statedir import remove_tree, write_atomically
 
 if TYPE_CHECKING:
@@ -58,6 +58,14 @@ _ROW = "SELECT container_id, name, image_id, created, auto_remove FROM container
 _Row = tuple[str, str, Digest, int, int]
 
 
+@record
+class HeldContainer:
+    """A container whose lock this process has."""
+
+    container: Container
+    lock_fd: int
+
+
 class Containers:
     """Safe from several processes; each change is atomic."""
 
@@ -73,7 +81,7 @@ class Containers:
         return ContainerPaths(self._state.container(container_id))
 
     @contextmanager
-    def created(self, container: Container) -> Generator[Container, None, None]:
+    def created(self, container: Container) -> Generator[HeldContainer, None, None]:
         """A new container, held for the length of the block; without a name it gets one.
 
         ContainerNameTakenError where another has its name, NotFoundError where its image has gone.
@@ -91,7 +99,7 @@ class Containers:
                 durable = not container.host.auto_remove
                 write_atomically(paths.config, encode_container(named), durable=durable)
             self.journal.note_container(named, "create")
-            yield named
+            yield HeldContainer(named, lock_fd)
         except BaseException:
             if not self._has_row(container.container_id):
                 remove_tree(paths.container_dir)
@@ -101,8 +109,10 @@ class Containers:
                 os.close(lock_fd)
 
     @contextmanager
-    def held(self, container_id: str, *, wait_s: float = 0.2) -> Generator[None, None, None]:
+    def held(self, container_id: str, *, wait_s: float = 0.2) -> Generator[int, None, None]:
         """Be the only one to run or remove it; ContainerRunningError where another process is.
+
+        Gives the lock's descriptor: whoever has a copy of it holds the container as well.
 
         FileNotFoundError where it is gone, or goes while this waits.
         """
@@ -115,7 +125,7 @@ class Containers:
                     hint="wait for its end, or pybuild rm -f removes it",
                 )
             os.stat(path)
-            yield
+            yield lock_fd
         finally:
             os.close(lock_fd)
 
@@ -212,7 +222,7 @@ class Containers:
 
         The caller holds it, or nobody does.
         """
-        self._release_network(container_id)
+        self.release_network(container_id)
         self._remove_cgroup(container_id)
         container = self._readable(container_id)
         with self._database.transaction() as connection:
@@ -231,17 +241,22 @@ class Containers:
             if self.state(container_id).finished_at:
                 break
             time.sleep(_LOOK_AGAIN_S)
+        state = self.settle(container_id)
+        self.release_network(container_id)
+        self._remove_cgroup(container_id)
+        return state
+
+    def settle(self, container_id: str) -> ContainerState:
+        """The state of a container that has ended; an end that nobody wrote down is written now."""
         state = self.state(container_id)
         if state.finished_at:
             return state
         exit_code = EXIT_KILLED if state.boot_id == boot_id() else EXIT_UNKNOWN
         state = replace(state, finished_at=self._now(), exit_code=exit_code)
         self.write_state(container_id, state)
-        self._release_network(container_id)
-        self._remove_cgroup(container_id)
         return state
 
-    def _release_network(self, container_id: str) -> None:
+    def release_network(self, container_id: str) -> None:
         """Take back what a killed pybuild has left of its network."""
         directory = self.paths(container_id).container_dir
         if os.path.exists(self._state.networks.live):

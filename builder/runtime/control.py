@@ -1,188 +1,189 @@
-"""The socket by which other commands ask the pybuild that runs a container.
+"""The socket by which commands ask the monitor of a container: builder.sandbox.monitor.requests.
 
-That process alone is sure to have power over the container's processes: without root, each pybuild
-is in a user namespace of its own. A request is a line, the answer "ok" or "error: " and why:
-
-    pause     hold all processes still until the connection is closed, however it is closed
-    kill      end all processes
+The monitor alone is sure to have power over the container's processes: without root, each command
+is in a user namespace of its own, or in none. Each function here says by None or False that nobody
+runs the container.
 """
 
 from __future__ import annotations
 
 import _socket
 import os
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from builder.runtime.errors import ContainerRunningError
-from cache.errors import PybuildError
+from builder.sandbox.child import wire
 
 if TYPE_CHECKING:
-    from builder.runtime.freezing import Freezer
     from builder.runtime.paths import ContainerPaths
+    from builder.sandbox.child.wire import Message
 
-_LINE_LIMIT_BYTES = 64
-_ANSWER_WAIT_S = 10.0
-
-
-class Poller(Protocol):
-    """What `select.poll` gives."""
-
-    def register(self, fd: int, eventmask: int = ..., /) -> None: ...
-    def unregister(self, fd: int, /) -> None: ...
+ANSWER_WAIT_S = 15.0
+ENDED = "ended"
+_OK = "ok"
+_ERROR = "error"
 
 
-class ControlServer:
-    """Answers requests, from within the loop of the process that runs the container."""
+class Connection:
+    """One client's side; `ask` is for requests with one answer, `send` and `receive` for others."""
 
-    def __init__(
-        self,
-        listener: _socket.socket,
-        poller: Poller,
-        *,
-        freezer: Freezer,
-        kill: Callable[[], None],
-    ) -> None:
-        self._listener = listener
-        self._poller = poller
-        self._freezer = freezer
-        self._kill = kill
-        self._clients: dict[int, _socket.socket] = {}
-        self._pausing: set[int] = set()
-        poller.register(listener.fileno())
+    def __init__(self, channel: _socket.socket) -> None:
+        self._channel = channel
 
-    def handle(self, fd: int) -> None:
-        """Do what can be done now with the descriptor that the poller named."""
-        if fd == self._listener.fileno():
-            self._accept()
-        elif fd in self._clients:
-            self._serve(self._clients[fd])
+    def fileno(self) -> int:
+        return self._channel.fileno()
+
+    def send(self, *message: str | int, fds: tuple[int, ...] = ()) -> None:
+        """Send; that the other side has gone is seen by `receive`."""
+        wire.send(self._channel, message, fds)
+
+    def receive(self, timeout_s: float | None = ANSWER_WAIT_S) -> tuple[Message, tuple[int, ...]]:
+        """The next message with its descriptors; an empty one where the other side has gone."""
+        self._channel.settimeout(timeout_s)
+        try:
+            return wire.receive(self._channel)
+        except ConnectionError:
+            return (), ()
+        except TimeoutError as error:
+            raise ContainerRunningError("the container's monitor does not answer") from error
+
+    def ask(self, *message: str | int, fds: tuple[int, ...] = ()) -> Answer | None:
+        """The answer; None where the other side went away instead. ContainerRunningError else."""
+        self.send(*message, fds=fds)
+        answer, answer_fds = self.receive()
+        match answer:
+            case (str() as kind, *values) if kind == _OK:
+                return Answer(tuple(values), answer_fds)
+            case (str() as kind, str(why)) if kind == _ERROR:
+                raise ContainerRunningError(why)
+            case _:
+                return None
+
+    def wait_for_end(self, timeout_s: float | None = None) -> int | None:
+        """The exit code, once the monitor tells it; None where it went away instead."""
+        message, _ = self.receive(timeout_s)
+        match message:
+            case (str() as kind, int(exit_code)) if kind == ENDED:
+                return exit_code
+            case _:
+                return None
 
     def close(self) -> None:
-        """Hang up on everybody; nothing stays paused."""
-        for client in tuple(self._clients.values()):
-            self._drop(client)
-        self._poller.unregister(self._listener.fileno())
+        """Hang up."""
+        self._channel.close()
 
-    def _accept(self) -> None:
-        from socket import socket  # noqa: PLC0415 - see `listening`
 
-        with socket(fileno=os.dup(self._listener.fileno())) as listener:
-            try:
-                client, _ = listener.accept()
-            except BlockingIOError:
-                return
-        client.settimeout(0)
-        self._clients[client.fileno()] = client
-        self._poller.register(client.fileno())
+class Answer:
+    """What came with an ok."""
 
-    def _serve(self, client: _socket.socket) -> None:
-        try:
-            line = client.recv(_LINE_LIMIT_BYTES)
-        except BlockingIOError:
-            return
-        except ConnectionError:
-            line = b""
-        if not line:
-            self._drop(client)
-            return
-        try:
-            self._do(line.strip(), client.fileno())
-            answer = b"ok\n"
-        except (OSError, PybuildError) as error:
-            answer = f"error: {error}\n".encode()
-        try:
-            client.send(answer)
-        except OSError:
-            self._drop(client)
+    def __init__(self, values: Message, fds: tuple[int, ...]) -> None:
+        self.values = values
+        self.fds = fds
 
-    def _do(self, request: bytes, fd: int) -> None:
-        if request == b"pause":
-            self._pausing.add(fd)
-            self._freezer.freeze()
-        elif request == b"kill":
-            self._kill()
-            self._freezer.thaw()  # what is frozen cannot die under cgroup v1
-        else:
-            raise OSError(f"no such request: {request!r}")
 
-    def _drop(self, client: _socket.socket) -> None:
-        fd = client.fileno()
-        self._poller.unregister(fd)
-        del self._clients[fd]
-        client.close()
-        if fd in self._pausing:
-            self._pausing.discard(fd)
-            if not self._pausing:
-                self._freezer.thaw()
+def listen(paths: ContainerPaths) -> _socket.socket:
+    """The socket of a container, in the place of one that an earlier monitor left.
+
+    Of `_socket`: each start makes one, and `socket` takes 4 ms to import.
+    """
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(paths.control)
+        with _short_path(paths.control) as address:
+            listener.bind(address)
+        listener.listen(64)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
 
 
 @contextmanager
-def listening(paths: ContainerPaths) -> Generator[_socket.socket, None, None]:
-    """The socket of the container, for the length of the block.
-
-    Of `_socket`: each `run` makes one, few are ever asked, and `socket` takes 4 ms to import.
-    """
-    with closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)) as listener:
-        listener.settimeout(0)
-        with _short_path(paths.control) as address:
-            if os.path.lexists(paths.control):
-                os.unlink(paths.control)  # of a pybuild that was killed: this one has the lock
-            listener.bind(address)
-        listener.listen(16)
+def connected(paths: ContainerPaths) -> Generator[Connection | None, None, None]:
+    """A connection for the length of the block; None where nobody runs the container."""
+    with closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)) as channel:
+        channel.settimeout(ANSWER_WAIT_S)
         try:
-            yield listener
-        finally:
-            os.unlink(paths.control)
+            with _short_path(paths.control) as address:
+                channel.connect(address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            yield None
+            return
+        yield Connection(channel)
+
+
+def _asked(paths: ContainerPaths, *message: str | int) -> Answer | None:
+    with connected(paths) as connection:
+        return connection.ask(*message) if connection is not None else None
 
 
 @contextmanager
 def paused(paths: ContainerPaths) -> Generator[bool, None, None]:
     """Hold the container still for the length of the block; False where nobody runs it."""
-    with _connected(paths) as connection:
-        if connection is None:
-            yield False
-            return
-        if not _asked(connection, b"pause\n"):
-            yield False
-            return
-        yield True
+    with connected(paths) as connection:
+        yield connection is not None and connection.ask("hold") is not None
+
+
+def pause(paths: ContainerPaths) -> bool:
+    """Hold the container still until `unpause`."""
+    return _asked(paths, "pause") is not None
+
+
+def unpause(paths: ContainerPaths) -> bool:
+    """Let it go on. ContainerRunningError for one that isn't paused."""
+    return _asked(paths, "unpause") is not None
+
+
+def signal(paths: ContainerPaths, number: int) -> bool:
+    """Send the container's first process a signal."""
+    return _asked(paths, "signal", number) is not None
 
 
 def kill(paths: ContainerPaths) -> bool:
-    """End the container's processes; False where nobody runs it."""
-    with _connected(paths) as connection:
-        return connection is not None and _asked(connection, b"kill\n")
+    """End the container's processes; no restart policy starts it again."""
+    return signal(paths, 9)
 
 
-def _asked(connection: _socket.socket, request: bytes) -> bool:
-    """Whether it was done; False where the other side went away instead."""
-    try:
-        connection.sendall(request)
-        answer = connection.recv(1024)
-    except ConnectionError:
-        return False
-    except TimeoutError as error:
-        raise ContainerRunningError(
-            "the pybuild that runs the container does not answer"
-        ) from error
-    if answer and answer != b"ok\n":
-        raise ContainerRunningError(answer.decode().strip().removeprefix("error: "))
-    return bool(answer)
+def stop(paths: ContainerPaths, number: int, *, timeout_s: float | None) -> int | None:
+    """Send it the signal, SIGKILL after the timeout (None: never), and wait: the exit code.
+
+    No restart policy starts it again.
+    """
+    timeout_ms = -1 if timeout_s is None else int(timeout_s * 1000)
+    with connected(paths) as connection:
+        if connection is None:
+            return None
+        connection.send("stop", number, timeout_ms)
+        return connection.wait_for_end()
 
 
-@contextmanager
-def _connected(paths: ContainerPaths) -> Generator[_socket.socket | None, None, None]:
-    with closing(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)) as connection:
-        connection.settimeout(_ANSWER_WAIT_S)
-        try:
-            with _short_path(paths.control) as address:
-                connection.connect(address)
-        except (FileNotFoundError, ConnectionRefusedError):
-            yield None
-            return
-        yield connection
+def wait(paths: ContainerPaths) -> int | None:
+    """Wait for the end: the exit code."""
+    with connected(paths) as connection:
+        if connection is None:
+            return None
+        connection.send("wait")
+        return connection.wait_for_end()
+
+
+def processes(paths: ContainerPaths) -> tuple[int, ...] | None:
+    """The pids of its processes, as the machine counts."""
+    answer = _asked(paths, "processes")
+    return None if answer is None else tuple(map(int, answer.values))
+
+
+def open_root(paths: ContainerPaths) -> int | None:
+    """An O_PATH descriptor of its root directory as its own processes see it, with all mounts."""
+    answer = _asked(paths, "root")
+    return answer.fds[0] if answer is not None and answer.fds else None
+
+
+def update_restart_policy(paths: ContainerPaths, name: str, max_retries: int) -> bool:
+    """Give the container that runs another restart policy."""
+    return _asked(paths, "update", name, max_retries) is not None
 
 
 @contextmanager

@@ -1,135 +1,306 @@
-"""A container from created to exited, in the foreground of the process that runs it."""
+"""A container's start, from its record to a program that runs in the charge of a monitor."""
 
 from __future__ import annotations
 
+import _socket
+import json
 import os
-import select
-import signal
+import sys
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from builder.errors import EXIT_RUN_ENGINE
 from builder.kernel.capabilities import NAMES
+from builder.runtime import ending
 from builder.runtime.bundle import process_spec
-from builder.runtime.connecting import Connection
+from builder.runtime.codec import state_document
+from builder.runtime.connecting import Connection as NetworkConnection
 from builder.runtime.container import Container, ContainerState
-from builder.runtime.control import ControlServer, listening
+from builder.runtime.control import Connection, listen
 from builder.runtime.devices import device_nodes
 from builder.runtime.groups import make_group
 from builder.runtime.liveness import boot_id, identity_of
+from builder.runtime.pipes import ContainerPipes
 from builder.runtime.rootfs import container_rootfs
-from builder.runtime.streams import Attachment
+from builder.runtime.signalnames import signal_number
 from builder.sandbox.accounts import lookup_user
 from builder.sandbox.api import Hooks
 from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
+from builder.sandbox.monitor.charge import Charge
+from builder.sandbox.requests import Descriptors
 from cache.errors import PybuildError
-from cache.record import record, replace
+from cache.record import record
 
 if TYPE_CHECKING:
-    import _socket
-
     from builder.kernel.cgroup import ControlGroup
     from builder.runtime.connecting import Networks
-    from builder.runtime.containers import Containers
-    from builder.runtime.freezing import Freezer
-    from builder.runtime.signals import SignalQueue
-    from builder.sandbox.api import Executor, ExitStatus, Process
+    from builder.runtime.containers import Containers, HeldContainer
+    from builder.runtime.streams import Attachment
+    from builder.sandbox.api import ContainerExecutor, Process
     from cache.snapshot.api import Snapshotter
 
-_GIVING_UP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+_SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_ERRANDS = "import sys; sys.path.append({!r}); from builder.cli.errands import main; main()"
+_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH")
 
 
 @record
 class Runner:
-    """What running a container takes of the engine and of the caller."""
+    """What starting a container takes of the engine."""
 
     containers: Containers
     snapshots: Snapshotter
-    executor: Executor
-    signals: SignalQueue
-    now: Callable[[], float]
+    executor: ContainerExecutor
     networks: Networks
+    root_dir: str  # of the store
+    rootless: bool
+    now: Callable[[], float]
 
 
-def run_to_end(container: Container, runner: Runner, attachment: Attachment) -> int:
-    """Run the container, which the caller holds, and give its exit status.
+@record
+class Restart:
+    """How a container is started that its restart policy starts again."""
 
-    What it wrote may still be on its way out: `attachment.drain` waits for that. Errors:
-    ProgramNotFoundError, ProgramNotExecutableError, or what else it could not be started for.
+    listener: _socket.socket  # the one of the monitor before, on which clients may be waiting
+    earlier: ContainerState
+
+
+def start(
+    held: HeldContainer,
+    runner: Runner,
+    *,
+    attachment: Attachment | None = None,
+    restart: Restart | None = None,
+) -> Connection | None:
+    """Start the container. The connection to its monitor, where `attachment` is to be tied to it.
+
+    Returns when the program was executed and the monitor has all that is needed, the lock too: from
+    then on this process may end. Errors: ProgramNotFoundError, ProgramNotExecutableError, or what
+    else it could not be started for; the container is in no one's charge then.
     """
+    container = held.container
     paths = runner.containers.paths(container.container_id)
+    ending.clean(container, runner.containers, runner.snapshots)
     with ExitStack() as stack:
-        listener = stack.enter_context(listening(paths))
-        with _failures_recorded(container, runner):
+        listener = restart.listener if restart else listen(paths)
+        stack.callback(listener.close)
+        with _failures_recorded(container, runner, restart), ExitStack() as undo:
+            undo.callback(_unlink, paths.control)
             group = make_group(container, lambda all_: _record_group(container, runner, all_))
-        stack.callback(group.remove)
-        with _failures_recorded(container, runner):
-            process = _started(container, runner, attachment, group, stack)
-        attachment.attach(process.terminal_fd)
-        _record_start(container, runner, process)
-        freezer = group if group.can_freeze else _freezer_by_signals(process)
-        status = _Foreground(process, runner.signals, attachment).supervise(listener, freezer)
-        _record_end(container, runner, status.code, oom_killed=group.oom_kills() > 0)
-    return status.code
+            undo.callback(group.remove)
+            network = NetworkConnection(container, runner.networks)
+            undo.callback(network.release)
+            pipes = stack.enter_context(
+                ContainerPipes(
+                    terminal=container.host.terminal, stdin_open=container.host.stdin_open
+                )
+            )
+            begun = _begun(container, runner, attachment, _Surroundings(group, pipes, network))
+            undo.callback(begun.process.kill)
+            state = _record_start(container, runner, begun.process, restart)
+            started = _Started(held, state, listener, pipes, network, begun, attachment)
+            connection = _entrust(started, runner)
+            undo.pop_all()
+        network.close()
+        return connection
 
 
-def _freezer_by_signals(process: Process) -> Freezer:
-    from builder.runtime.freezing import SignalFreezer  # noqa: PLC0415 - rootless mostly
-
-    return SignalFreezer(process.pid)
-
-
-def given_up(signals: SignalQueue) -> bool:
-    """Whether the caller wants this process to end, whatever is left to do."""
-    return not _GIVING_UP.isdisjoint(signals.take())
+@record
+class _Begun:
+    process: Process
+    traces: tuple[str, ...]
 
 
-def _started(
+@record
+class _Surroundings:
+    group: ControlGroup
+    pipes: ContainerPipes
+    network: NetworkConnection
+
+
+@record
+class _Started:
+    held: HeldContainer
+    state: ContainerState
+    listener: _socket.socket
+    pipes: ContainerPipes
+    network: NetworkConnection
+    begun: _Begun
+    attachment: Attachment | None
+
+
+def _begun(
     container: Container,
     runner: Runner,
-    attachment: Attachment,
-    group: ControlGroup,
-    stack: ExitStack,
-) -> Process:
-    """The first process, over a root filesystem that stays mounted as long as `stack`."""
+    attachment: Attachment | None,
+    around: _Surroundings,
+) -> _Begun:
+    """The first process, which has the root filesystem as its own and alone."""
     paths = runner.containers.paths(container.container_id)
-    root = stack.enter_context(container_rootfs(container, runner.containers, runner.snapshots))
-    connection = Connection(container, runner.networks)
-    stack.callback(connection.release)
-    groups = container.host.security.groups
-    account = lookup_user(root.fd, container.config.user, more_groups=groups)
-    spec = process_spec(
-        container,
-        paths,
-        credentials=account.credentials,
-        home=account.home,
-        every_capability=NAMES,
-        host_files=connection.prepare(),
-        mounts=root.mounts(account.credentials),
-        terminal_size=attachment.window_size or (0, 0),
-        cgroup_files=group.join_files,
-        joined=connection.joined(),
-        devices=device_nodes(container.host.limits.devices),
-        devices_ruled=group.rules_devices,
-    )
-    hooks = Hooks(before_execute=connection.connect) if connection.has_work else Hooks()
-    process = runner.executor.start(spec, attachment.stdio(account.credentials), hooks)
-    stack.callback(process.kill)
-    return process
+    network = around.network
+    with container_rootfs(container, runner.containers, runner.snapshots) as root:
+        groups = container.host.security.groups
+        account = lookup_user(root.fd, container.config.user, more_groups=groups)
+        spec = process_spec(
+            container,
+            paths,
+            credentials=account.credentials,
+            home=account.home,
+            every_capability=NAMES,
+            host_files=network.prepare(),
+            mounts=root.mounts(account.credentials),
+            terminal_size=(attachment and attachment.window_size) or (0, 0),
+            cgroup_files=around.group.join_files,
+            joined=network.joined(),
+            devices=device_nodes(container.host.limits.devices),
+            devices_ruled=around.group.rules_devices,
+        )
+        hooks = Hooks(before_execute=network.connect) if network.has_work else Hooks()
+        stdio = around.pipes.stdio(account.credentials)
+        process = runner.executor.start(spec, stdio, hooks)
+        return _Begun(process, root.traces)
+
+
+def _entrust(started: _Started, runner: Runner) -> Connection | None:
+    """Hand the container over; what is made here of descriptors is closed here as well."""
+    container = started.held.container
+    paths = runner.containers.paths(container.container_id)
+    attachment = started.attachment
+    with ExitStack() as stack:
+        descriptors = stack.enter_context(Descriptors())
+        dir_fd = os.open(paths.container_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, dir_fd)
+        here = there = None
+        if attachment is not None:
+            here, there = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+            stack.callback(there.close)
+        terminal_fd = started.begun.process.terminal_fd
+        if terminal_fd is not None:
+            stack.callback(os.close, terminal_fd)
+        place = descriptors.add
+        pipes = started.pipes
+        charge = Charge(
+            pid=started.begun.process.pid,
+            state=state_document(started.state),
+            rootless=runner.rootless,
+            dir_fd=place(dir_fd),
+            lock_fd=place(started.held.lock_fd),
+            listener_fd=place(started.listener.fileno()),
+            is_terminal=container.host.terminal,
+            stdin_fd=_stdin_place(container, descriptors, pipes, terminal_fd, stack),
+            stdin_once=attachment is not None and container.host.stdin_open,
+            stdout_fds=(
+                place(pipes.monitor_stdout if terminal_fd is None else terminal_fd),
+                _place(descriptors, pipes.monitor_stderr),
+            ),
+            owner_fd=place(there.fileno() if there is not None else None),
+            owner_stdio_fds=_owner_places(attachment, descriptors),
+            helper_fds=tuple(map(place, _helper_fds(started.network, stack))),
+            held_fds=tuple(map(place, (*started.network.fds, *started.network.resolver_fds))),
+            log=_log(container),
+            stop_signal=signal_number(container.config.stop_signal or "SIGTERM"),
+            restart=(
+                container.host.policies.restart.name,
+                container.host.policies.restart.max_retries,
+            ),
+            cgroup=started.state.cgroup,
+            traces=() if container.host.auto_remove else started.begun.traces,
+            has_cleanup=ending.is_needed(container),
+            ended_args=_errand_args(container, runner),
+            ended_env=_errand_env(runner),
+        )
+        runner.executor.entrust(started.begun.process, charge, descriptors.fds)
+    if attachment is None or here is None:
+        return None
+    attachment.begin()
+    return Connection(here)
+
+
+def _stdin_place(
+    container: Container,
+    descriptors: Descriptors,
+    pipes: ContainerPipes,
+    terminal_fd: int | None,
+    stack: ExitStack,
+) -> int:
+    """Where input goes. A copy of a terminal's master, which is read from as well."""
+    if terminal_fd is None:
+        return _place(descriptors, pipes.monitor_stdin)
+    if not container.host.stdin_open:
+        return -1
+    copy_fd = os.dup(terminal_fd)
+    stack.callback(os.close, copy_fd)
+    return descriptors.add(copy_fd)
+
+
+def _helper_fds(network: NetworkConnection, stack: ExitStack) -> tuple[int, ...]:
+    """A pidfd of the process that passes the container's traffic on, if there is one."""
+    if network.helper is None:
+        return ()
+    fd = os.pidfd_open(network.helper.pid)
+    stack.callback(os.close, fd)
+    return (fd,)
+
+
+def _owner_places(attachment: Attachment | None, descriptors: Descriptors) -> tuple[int, int, int]:
+    ends = attachment.ends if attachment is not None else (-1, -1, -1)
+    stdin, stdout, stderr = (_place(descriptors, fd) for fd in ends)
+    return stdin, stdout, stderr
+
+
+def _place(descriptors: Descriptors, fd: int) -> int:
+    return descriptors.add(fd if fd >= 0 else None)
+
+
+def _log(container: Container) -> tuple[str, int, int, str]:
+    log = container.host.policies.log
+    attributes = dict(log.attributes(container.config))
+    text = json.dumps(attributes, ensure_ascii=False) if attributes else ""
+    return log.driver, log.max_size_bytes, log.max_files, text
+
+
+def _errand_args(container: Container, runner: Runner) -> tuple[str, ...]:
+    """The program as the monitor becomes it: builder.cli.errands."""
+    words = (runner.root_dir, "rootless" if runner.rootless else "root", container.container_id)
+    return (sys.executable, "-I", "-c", _ERRANDS.format(_SOURCE_DIR), *words)
+
+
+def _errand_env(runner: Runner) -> tuple[str, ...]:
+    found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    found |= {
+        name: value for name, value in os.environ.items() if name.startswith(("PYBUILD_", "XDG_"))
+    }
+    found["PYBUILD_ROOT"] = runner.root_dir
+    return tuple(f"{name}={value}" for name, value in found.items())
+
+
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 @contextmanager
-def _failures_recorded(container: Container, runner: Runner) -> Generator[None, None, None]:
+def _failures_recorded(
+    container: Container, runner: Runner, restart: Restart | None
+) -> Generator[None, None, None]:
     """Write down why a container could not be started, for those who look at it later."""
     try:
         yield
     except PybuildError as error:
         known = isinstance(error, ProgramNotFoundError | ProgramNotExecutableError)
         exit_code = error.exit_status if known else EXIT_RUN_ENGINE
-        runner.containers.write_state(
-            container.container_id, ContainerState(exit_code=exit_code, error=error.message)
-        )
+        state = ContainerState(exit_code=exit_code, error=error.message)
+        if restart is not None:
+            earlier = restart.earlier
+            state = ContainerState(
+                exit_code=exit_code,
+                error=error.message,
+                started_at=earlier.started_at,
+                finished_at=runner.now(),
+                restart_count=earlier.restart_count,
+            )
+        runner.containers.write_state(container.container_id, state)
         raise
 
 
@@ -138,7 +309,12 @@ def _record_group(container: Container, runner: Runner, group: ControlGroup) -> 
     runner.containers.write_state(container.container_id, ContainerState(cgroup=group.texts))
 
 
-def _record_start(container: Container, runner: Runner, process: Process) -> None:
+def _record_start(
+    container: Container,
+    runner: Runner,
+    process: Process,
+    restart: Restart | None,
+) -> ContainerState:
     identity = identity_of(process.pid)
     state = ContainerState(
         pid=process.pid,
@@ -146,64 +322,8 @@ def _record_start(container: Container, runner: Runner, process: Process) -> Non
         boot_id=identity.boot_id if identity else boot_id(),
         cgroup=runner.containers.state(container.container_id).cgroup,
         started_at=runner.now(),
+        restart_count=restart.earlier.restart_count + 1 if restart else 0,
+        restart_delay_ms=restart.earlier.restart_delay_ms if restart else 0,
     )
     runner.containers.write_state(container.container_id, state)
-
-
-def _record_end(container: Container, runner: Runner, exit_code: int, *, oom_killed: bool) -> None:
-    state = runner.containers.state(container.container_id)
-    ended = replace(state, finished_at=runner.now(), exit_code=exit_code, oom_killed=oom_killed)
-    runner.containers.write_state(container.container_id, ended)
-
-
-class _Foreground:
-    """Passes signals on and answers requests until the first process has ended."""
-
-    def __init__(self, process: Process, signals: SignalQueue, attachment: Attachment) -> None:
-        self._process = process
-        self._signals = signals
-        self._attachment = attachment
-        self._poller = select.poll()
-        self._poller.register(self._signals.fileno(), select.POLLIN)
-
-    def supervise(self, listener: _socket.socket, freezer: Freezer) -> ExitStatus:
-        control = ControlServer(listener, self._poller, freezer=freezer, kill=self._process.kill)
-        with _end_of(self._process) as end_fd:
-            if end_fd is not None:
-                self._poller.register(end_fd, select.POLLIN)
-                self._serve(control, end_fd)
-        control.close()
-        status = self._process.wait()
-        assert status is not None, "waiting without a timeout gives a status"
-        return status
-
-    def _serve(self, control: ControlServer, end_fd: int) -> None:
-        while True:
-            for fd, _ in self._poller.poll():
-                if fd == end_fd:
-                    return
-                if fd == self._signals.fileno():
-                    self._pass_on()
-                else:
-                    control.handle(fd)
-
-    def _pass_on(self) -> None:
-        for number in self._signals.take():
-            if number == signal.SIGWINCH and self._attachment.has_terminal:
-                self._attachment.resize()
-            else:
-                self._process.signal(number)
-
-
-@contextmanager
-def _end_of(process: Process) -> Generator[int | None, None, None]:
-    """A descriptor that is readable when the process has ended; None where it has already."""
-    try:
-        fd = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        yield None
-        return
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+    return state

@@ -10,6 +10,8 @@ containers/ID/
   rootfs/         where that pybuild, and nobody else, sees the root filesystem
   stubs/          mount points that the image lacks
   images/N/       an image that is mounted, and the changes to it
+  traces.json     what was made in fs/ for mounts, for whoever undoes it at the end
+  container.log   its output: builder.sandbox.monitor.log
   hosts, hostname, resolv.conf      bound over the container's own in /etc
   resolver        for its name server: "upstream ADDRESS" and "names FILE" lines
 """
@@ -85,6 +87,14 @@ class ContainerPaths:
     def image_mount(self, number: int) -> ImagePaths:
         """Of the n-th mount, which is an image or whose changes stay apart."""
         return ImagePaths(os.path.join(self.images, str(number)))
+
+    @property
+    def traces(self) -> str:
+        return os.path.join(self.container_dir, "traces.json")
+
+    @property
+    def log(self) -> str:
+        return os.path.join(self.container_dir, "container.log")
 
     @property
     def hosts(self) -> str:

@@ -1,7 +1,7 @@
-"""The caller's standard streams, tied to a container's by threads that copy.
+"""The caller's standard streams, tied to pipes by threads that copy.
 
-A container never gets the caller's own descriptors: through them it could type into the caller's
-terminal, and open the file that output was redirected to for writing anywhere in it.
+Neither a container nor its monitor gets the caller's own descriptors: through them one could type
+into the caller's terminal, and open the file that output was redirected to for writing anywhere.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 
-from builder.runtime.container import HostConfig
-from builder.runtime.terminal import WindowSize, raw_mode, set_window_size, window_size
+from builder.runtime.detachkeys import DetachScanner
+from builder.runtime.terminal import WindowSize, raw_mode, window_size
 from builder.sandbox.api import Credentials, Stdio
 from cache.record import record
 
@@ -23,6 +23,10 @@ _GONE = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET}
 """The other side of a pipe, pty or socket went away: the end of the copying, not a failure."""
 
 _DRAIN_STEP_S = 0.1
+
+DETACHED = b"d"
+STDOUT_CLOSED = b"1"
+STDERR_CLOSED = b"2"
 
 
 @record
@@ -34,92 +38,111 @@ class CallerStreams:
     stderr: int = 2
 
 
+@record
+class StreamChoice:
+    """Which of the caller's streams are tied."""
+
+    stdin: bool = False
+    stdout: bool = True
+    stderr: bool = True  # nothing where the other side is a terminal: that has one output
+    terminal: bool = False
+    detach_keys: bytes = b""
+
+
 @contextmanager
-def attached(caller: CallerStreams, host: HostConfig) -> Generator[Attachment, None, None]:
+def attached(
+    caller: CallerStreams, choice: StreamChoice, *, raw: bool = True
+) -> Generator[Attachment, None, None]:
     """The caller's streams for one container; a terminal is raw for the length of the block."""
     with ExitStack() as stack:
-        if host.terminal and host.stdin_open:
+        if raw and choice.terminal and choice.stdin:
             stack.enter_context(raw_mode(caller.stdin))
-        attachment = Attachment(caller, terminal=host.terminal, stdin_open=host.stdin_open)
+        attachment = Attachment(caller, choice)
         stack.callback(attachment.close)
         yield attachment
 
 
 class Attachment:
-    """Ties a container's streams to the caller's, from before it starts until after its end.
+    """Ties pipes to the caller's streams, from before the other side has its ends.
 
-    `stdio` is for the start, `attach` comes after it, `drain` when the container has ended, and
-    `close` in any case.
+    `ends` are for the other side, `begin` comes when it has them, `drain` when it has ended, and
+    `close` in any case. `events` gives one of DETACHED, STDOUT_CLOSED, STDERR_CLOSED now and then.
     """
 
-    def __init__(self, caller: CallerStreams, *, terminal: bool, stdin_open: bool) -> None:
+    def __init__(self, caller: CallerStreams, choice: StreamChoice) -> None:
         self._caller = caller
-        self._stdin_open = stdin_open
-        self._terminal_fd: int | None = None
+        self._choice = choice
         self._outputs: list[threading.Thread] = []
         self._input: threading.Thread | None = None
         self._ours: list[int] = []  # ends of pipes that are closed here
-        self._theirs: list[int] = []  # the container's ends, until it has them
+        self._theirs: list[int] = []  # the other side's ends, until it has them
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
-        self._stdin_write = self._pipe_in() if stdin_open and not terminal else None
-        self._pipes: tuple[tuple[int, int], ...] = ()
-        if not terminal:
-            self._pipes = (
-                (self._pipe_out(), caller.stdout),
-                (self._pipe_out(), caller.stderr),
+        self._event_read, self._event_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._input_pipe = self._pipe_in() if choice.stdin else None
+        self._pipes = tuple(
+            (*self._pipe_out(), target, event)
+            for wanted, target, event in (
+                (choice.stdout, caller.stdout, STDOUT_CLOSED),
+                (choice.stderr and not choice.terminal, caller.stderr, STDERR_CLOSED),
             )
+            if wanted
+        )
+
+    @property
+    def ends(self) -> tuple[int, int, int]:
+        """What the other side reads as stdin, writes as stdout and stderr; -1 for none."""
+        stdin = self._input_pipe[0] if self._input_pipe else -1
+        outputs = {event: write_fd for _, write_fd, _, event in self._pipes}
+        return stdin, outputs.get(STDOUT_CLOSED, -1), outputs.get(STDERR_CLOSED, -1)
 
     def stdio(self, credentials: Credentials) -> Stdio:
-        """The container's ends. They belong to its user, who may open /dev/stdout again."""
-        for fd in self._theirs:
-            try:
-                os.fchown(fd, credentials.uid, credentials.gid)
-            except OSError:
-                break  # an id that isn't mapped: then it cannot
-        if not self._theirs:
-            return Stdio()
-        stdin = self._theirs[0] if self._stdin_write is not None else None
-        return Stdio(stdin, self._theirs[-2], self._theirs[-1])
+        """The ends as a process's own. They belong to its user, who may open /dev/stdout again."""
+        give(self._theirs, credentials)
+        stdin, stdout, stderr = (None if fd < 0 else fd for fd in self.ends)
+        return Stdio(stdin, stdout, stderr)
 
-    def attach(self, terminal_fd: int | None) -> None:
-        """Begin to copy; the container has its ends now. Takes `terminal_fd` over."""
+    def begin(self, terminal_fd: int | None = None) -> None:
+        """Copy; the other side has its ends now. A pty's master is taken over in place of pipes."""
         for fd in self._theirs:
             os.close(fd)
         self._theirs.clear()
-        self._terminal_fd = terminal_fd
-        input_fd = self._stdin_write
-        if terminal_fd is not None:
-            self.resize()  # it may have changed since
-            self._outputs.append(_started(_copy, terminal_fd, self._caller.stdout))
-            input_fd = os.dup(terminal_fd)
-        for source, target in self._pipes:
-            self._ours.remove(source)
-            self._outputs.append(_started(_copy_and_close, source, target))
-        if self._stdin_open and input_fd is not None:
-            if input_fd in self._ours:
-                self._ours.remove(input_fd)
-            self._input = _started(_copy_input, self._caller.stdin, input_fd, self._stop_read)
-        elif input_fd is not None:
-            os.close(input_fd)
+        for read_fd, _, target, event in self._pipes:
+            self._ours.remove(read_fd)
+            if terminal_fd is not None:
+                os.close(read_fd)
+                read_fd = terminal_fd  # noqa: PLW2901 - there is one only
+            self._outputs.append(_started(self._copy_out, read_fd, target, event))
+        if self._input_pipe is not None:
+            target = self._input_pipe[1]
+            self._ours.remove(target)
+            if terminal_fd is not None:
+                os.close(target)
+                target = os.dup(terminal_fd)
+            self._input = _started(self._copy_in, self._caller.stdin, target)
 
     @property
     def has_terminal(self) -> bool:
-        """Whether the container has a pty, whose master is here."""
-        return self._terminal_fd is not None
+        """Whether the other side is a terminal."""
+        return self._choice.terminal
 
     @property
     def window_size(self) -> WindowSize | None:
         """The size of the caller's terminal; None where there is none."""
         return window_size(self._caller.stdout) or window_size(self._caller.stdin)
 
-    def resize(self) -> None:
-        """Give the container's terminal the size of the caller's."""
-        size = self.window_size
-        if self._terminal_fd is not None and size is not None:
-            set_window_size(self._terminal_fd, size)
+    def fileno(self) -> int:
+        """Readable when `events` has some."""
+        return self._event_read
+
+    def events(self) -> tuple[bytes, ...]:
+        """What has happened since."""
+        try:
+            return tuple(bytes((byte,)) for byte in os.read(self._event_read, 64))
+        except BlockingIOError:
+            return ()
 
     def drain(self, given_up: Callable[[], bool]) -> None:
-        """Wait until all that the container wrote has gone out, or the caller has `given_up`."""
+        """Wait until all that comes has gone out, or the caller has `given_up`."""
         for thread in self._outputs:
             while thread.is_alive():
                 thread.join(_DRAIN_STEP_S)
@@ -133,72 +156,92 @@ class Attachment:
             self._stop_write = -1
             if self._input is not None:
                 self._input.join(_DRAIN_STEP_S)
-            if self._input is None or not self._input.is_alive():
-                os.close(self._stop_read)
+            threads = (*self._outputs, *filter(None, (self._input,)))
+            if not any(map(threading.Thread.is_alive, threads)):
+                for fd in (self._stop_read, self._event_read, self._event_write):
+                    os.close(fd)
         for fd in (*self._ours, *self._theirs):
             os.close(fd)
         self._ours.clear()
         self._theirs.clear()
-        if self._terminal_fd is not None and not any(map(threading.Thread.is_alive, self._outputs)):
-            os.close(self._terminal_fd)
-            self._terminal_fd = None
 
-    def _pipe_in(self) -> int:
+    def _pipe_in(self) -> tuple[int, int]:
         read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
         self._theirs.append(read_fd)
         self._ours.append(write_fd)
-        return write_fd
+        return read_fd, write_fd
 
-    def _pipe_out(self) -> int:
+    def _pipe_out(self) -> tuple[int, int]:
         read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
         self._theirs.append(write_fd)
         self._ours.append(read_fd)
-        return read_fd
+        return read_fd, write_fd
+
+    def _copy_out(self, source_fd: int, target_fd: int, event: bytes) -> None:
+        try:
+            while chunk := _read(source_fd):
+                try:
+                    write_all(target_fd, chunk)
+                except OSError as error:
+                    if error.errno not in _GONE:
+                        raise
+                    os.write(self._event_write, event)
+                    break
+        finally:
+            os.close(source_fd)
+
+    def _copy_in(self, source_fd: int, target_fd: int) -> None:
+        """Copy until the input ends, the other side goes away, or the stop pipe is hung up."""
+        poller = select.poll()
+        poller.register(source_fd, select.POLLIN)
+        poller.register(self._stop_read, select.POLLIN)
+        keys = self._choice.detach_keys if self._choice.terminal else b""
+        scanner = DetachScanner(keys)
+        try:
+            while self._stop_read not in {fd for fd, _ in poller.poll()}:
+                chunk = _read(source_fd)
+                if not chunk:
+                    break
+                passed, detached_now = scanner.feed(chunk)
+                write_all(target_fd, passed)
+                if detached_now:
+                    os.write(self._event_write, DETACHED)
+                    break
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+        finally:
+            os.close(target_fd)
 
 
-def _started(work: Callable[..., None], *arguments: int) -> threading.Thread:
+def give(fds: list[int], credentials: Credentials) -> None:
+    """Make a container's user the owner of its ends of pipes."""
+    for fd in fds:
+        try:
+            os.fchown(fd, credentials.uid, credentials.gid)
+        except OSError:
+            return  # an id that isn't mapped: then it cannot
+
+
+def _started(work: Callable[..., None], *arguments: int | bytes) -> threading.Thread:
     # daemon: one that waits for a caller that never reads must not keep this process alive
     thread = threading.Thread(target=work, args=arguments, daemon=True)
     thread.start()
     return thread
 
 
-def _copy_and_close(source_fd: int, target_fd: int) -> None:
-    """Closing tells the container, by SIGPIPE, that nobody reads any more."""
+def _read(fd: int) -> bytes:
+    """b"" at the end, also of a terminal that nobody has open any more."""
     try:
-        _copy(source_fd, target_fd)
-    finally:
-        os.close(source_fd)
-
-
-def _copy(source_fd: int, target_fd: int) -> None:
-    try:
-        while chunk := os.read(source_fd, _CHUNK_BYTES):
-            _write_all(target_fd, chunk)
+        return os.read(fd, _CHUNK_BYTES)
     except OSError as error:
         if error.errno not in _GONE:
             raise
+        return b""
 
 
-def _copy_input(source_fd: int, target_fd: int, stop_fd: int) -> None:
-    """Copy until the input ends, the container's side goes away, or `stop_fd` is hung up."""
-    poller = select.poll()
-    poller.register(source_fd, select.POLLIN)
-    poller.register(stop_fd, select.POLLIN)
-    try:
-        while stop_fd not in {fd for fd, _ in poller.poll()}:
-            chunk = os.read(source_fd, _CHUNK_BYTES)
-            if not chunk:
-                break
-            _write_all(target_fd, chunk)
-    except OSError as error:
-        if error.errno not in _GONE:
-            raise
-    finally:
-        os.close(target_fd)
-
-
-def _write_all(fd: int, chunk: bytes) -> None:
+def write_all(fd: int, chunk: bytes) -> None:
+    """Write, however long it takes."""
     view = memoryview(chunk)
     while view:
         try:

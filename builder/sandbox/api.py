@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from builder.sandbox.confinement import Confinement
+from builder.sandbox.monitor.charge import Charge
 from cache.record import record
 
 Network = Literal["host", "none", "private"]
@@ -227,4 +228,20 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End what still runs."""
+        ...
+
+
+class ContainerExecutor(Executor, Protocol):
+    """An executor whose process can outlive this one, as a container with a monitor."""
+
+    def entrust(self, process: Process, charge: Charge, fds: list[int]) -> None:
+        """Hand the process that `start` gave over, and this executor's server with it.
+
+        Places in `charge` are those in `fds`, which stay the caller's. Nothing else may be started
+        afterwards; `close` ends nothing any more.
+        """
+        ...
+
+    def join(self) -> None:
+        """Wait until the monitor has ended."""
         ...

@@ -9,15 +9,17 @@ from contextlib import ExitStack
 from builder.errors import IsolationError
 from builder.sandbox import joined, requests, seccomp
 from builder.sandbox.accounts import home_of
-from builder.sandbox.api import Hooks, ProcessSpec, Stdio
+from builder.sandbox.api import Hooks, Process, ProcessSpec, Stdio
+from builder.sandbox.child import wire
 from builder.sandbox.launch import launch
+from builder.sandbox.monitor.charge import CHARGE, Charge, encoded
 from builder.sandbox.process import SandboxProcess
 from builder.sandbox.server_process import ServerProcess
 from cache.statedir import StateDir
 
 
 class NamespaceExecutor:
-    """Implements `api.Executor`.
+    """Implements `api.ContainerExecutor`.
 
     To be made after `idmap.enter_private_namespaces`; `rootless` is what that found. The server
     starts with the first process, or earlier by `prepare`; one that runs already is taken over.
@@ -63,6 +65,22 @@ class NamespaceExecutor:
                 hooks=hooks,
             )
             return launch(server.control, request, descriptors.fds, hooks, self._warn)
+
+    def entrust(self, process: Process, charge: Charge, fds: list[int]) -> None:
+        assert isinstance(process, SandboxProcess), "it comes from start"
+        server = self._running_server()
+        charge_fd = os.memfd_create("charge")
+        try:
+            os.pwrite(charge_fd, encoded(charge), 0)
+            wire.send(server.control, (CHARGE,), (charge_fd, *fds))
+        finally:
+            os.close(charge_fd)
+        process.release()
+        server.release()
+
+    def join(self) -> None:
+        if self._server is not None:
+            self._server.join()
 
     def close(self) -> None:
         with self._starting:

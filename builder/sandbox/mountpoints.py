@@ -13,8 +13,10 @@ import os
 import stat
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 from builder.errors import IsolationError
+from builder.image.jsonobject import JsonObject
 from builder.kernel.paths import open_beneath, open_in_root
 from builder.kernel.xattrs import read_all
 from builder.sandbox.hostfiles import HOSTNAME, HOSTS, RESOLV_CONF
@@ -57,9 +59,9 @@ def mounted_with_points(
     caller removes it. When the block ends, nothing that was made here is left in the upperdir.
     """
     stubs = make_stubs(stub_dir, points)
-    traces = _Traces(mount, stubs)
+    traces = Traces(mount, stubs)
     try:
-        with mounted(_over_stubs(mount, stub_dir), at, volatile=volatile):
+        with mounted(over_stubs(mount, stub_dir), at, volatile=volatile):
             traces.make_missing(at, points)
             yield at
     finally:
@@ -93,14 +95,15 @@ def _make(path: str, *, is_directory: bool, dir_fd: int | None = None) -> None:
         return
 
 
-def _over_stubs(mount: Mount, stub_dir: str) -> Mount:
+def over_stubs(mount: Mount, stub_dir: str) -> Mount:
+    """`mount` with the stub tree as its lowest layer."""
     if not mount.lowerdirs and mount.workdir is None:  # a tree of its own: nothing to lay it over
         return mount
     lowerdirs = (*mount.lowerdirs, stub_dir)
     return Mount(lowerdirs, mount.upperdir, mount.workdir, userxattr=mount.userxattr)
 
 
-class _Traces:
+class Traces:
     """What one run's mount points did to the upperdir, and how to undo it. Used once."""
 
     def __init__(self, mount: Mount, stubs: tuple[str, ...]) -> None:
@@ -109,6 +112,31 @@ class _Traces:
         self._made: list[str] = []  # in the merged tree, parents first
         self._parents: set[str] = set()  # that something was made in, themselves not made
         self._kept = self._in_upperdir(stubs)  # there before us
+
+    @classmethod
+    def remembered(cls, mount: Mount, fields: JsonObject) -> Self:
+        """Those of an earlier process, by their `fields`."""
+        traces = cls(mount, ())
+        traces._stubs = fields.texts("stubs") or ()
+        traces._made += fields.texts("made") or ()
+        traces._parents.update(fields.texts("parents") or ())
+        traces._kept = set(fields.texts("kept") or ())
+        return traces
+
+    def fields(self) -> dict[str, list[str]]:
+        """As JSON takes it."""
+        return {
+            "stubs": list(self._stubs),
+            "made": self._made,
+            "parents": sorted(self._parents),
+            "kept": sorted(self._kept),
+        }
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Paths in the upperdir: unless one of them is there, nothing is to be undone."""
+        made = {*self._made, *self._stubs, *_with_ancestors(self._parents)}
+        return tuple(sorted(made - self._kept - {""}))
 
     def make_missing(self, at: str, points: Sequence[MountPoint]) -> None:
         """Make in the merged tree what neither the image nor the stub tree shows."""

@@ -70,6 +70,10 @@ class SandboxProcess:
         # the kernel kills the rest of a pid namespace with its first process
         self.signal(signal.SIGKILL)
 
+    def release(self) -> None:
+        """Forget it: somebody else waits for it now."""
+        self._close()
+
     def _close(self) -> None:
         self._status_socket.close()
         with self._pidfd_in_use:

@@ -13,35 +13,52 @@ from builder.kernel.libc import AT_FDCWD
 from builder.sandbox.child.wire import CONTROL_FD
 
 _SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-_PROGRAM = (
-    "import sys; sys.path.append({!r}); from builder.sandbox.child.server import main; main()"
-)
+_PROGRAM = "import sys; sys.path.append({!r}); from builder.sandbox.{} import main; main()"
 _PASSED_ON = ("LD_LIBRARY_PATH",)  # what the interpreter itself may need
 
 
 class ServerProcess:
-    """The running server, and the socket that it takes requests from."""
+    """The running server, and the socket that it takes requests from.
 
-    def __init__(self) -> None:
+    With `monitors` it can take charge of a container, and then goes on without this process.
+    """
+
+    def __init__(self, *, monitors: bool = False) -> None:
+        self._is_released = False
         self.control, server_end = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
-            self._pid = _spawn(server_end.fileno())
+            module = "monitor.main" if monitors else "child.server"
+            self._pid = _spawn(server_end.fileno(), module)
         except BaseException:
             self.control.close()
             raise
         finally:
             server_end.close()
 
+    def release(self) -> None:
+        """Let it go on by itself: it has a container in its charge."""
+        self.control.close()
+        self._is_released = True
+
+    def join(self) -> None:
+        """Wait for the end of one that was released."""
+        if self._is_released:
+            os.waitpid(self._pid, 0)
+            self._is_released = False
+
     def stop(self) -> None:
-        """End it and all that it started; returns when they are gone. Idempotent."""
+        """End it and all that it started; returns when they are gone. Idempotent.
+
+        Nothing happens to one that was released.
+        """
         if self.control.fileno() < 0:
             return
         self.control.close()
         os.waitpid(self._pid, 0)
 
 
-def _spawn(server_fd: int) -> int:
-    program = _PROGRAM.format(_SOURCE_DIR)
+def _spawn(server_fd: int, module: str) -> int:
+    program = _PROGRAM.format(_SOURCE_DIR, module)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     executable_fd = _unwritable_interpreter()
     actions = [

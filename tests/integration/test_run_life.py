@@ -84,14 +84,32 @@ def test_a_container_is_listed_while_it_runs_and_its_exit_after_it(box: Pybuild)
     box("rm", "listed").ok()
 
 
-def test_the_container_dies_with_its_pybuild_and_ps_tells_so(box: Pybuild):
+def monitor_pid(box: Pybuild, name: str) -> int:
+    """The first process's parent."""
+    with open(f"/proc/{container_pid(box, name)}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def test_a_container_goes_on_when_the_client_in_the_foreground_is_killed(box: Pybuild):
+    with running(box, "--name", "left", "box", "sh", "-c", f"trap 'exit 5' TERM; {WAIT}") as client:
+        pid = container_pid(box, "left")
+        client.kill()
+        client.wait(15)
+        time.sleep(0.2)
+        assert is_alive(pid)
+        assert status(box, "left").startswith("Up ")
+    box("rm", "-f", "left").ok()
+    assert not is_alive(pid)
+
+
+def test_a_container_dies_with_its_monitor_and_ps_tells_so(box: Pybuild):
     script = f"sleep 1000 & {WAIT}"
     with running(box, "--name", "killed", "volumes", "sh", "-c", script) as process:
         pid = container_pid(box, "killed")
         inner = [pid, *map(int, children(pid))]
         assert len(inner) > 1
-        process.kill()
-        process.wait(15)
+        os.kill(monitor_pid(box, "killed"), signal.SIGKILL)
+        assert process.wait(15) == 137
         wait_until(lambda: not any(map(is_alive, inner)), "the container's processes live on")
     assert status(box, "killed").startswith("Exited (137)")
     box("rm", "-v", "killed").ok()
@@ -102,10 +120,15 @@ def children(pid: int) -> list[str]:
         return file.read().split()
 
 
-def test_a_container_with_rm_whose_pybuild_was_killed_is_gone_for_the_next_command(box: Pybuild):
+def test_a_container_with_rm_whose_processes_were_killed_is_gone_for_the_next_command(
+    box: Pybuild,
+):
     with running(box, "--rm", "--name", "swept", "box", "sh", "-c", WAIT) as process:
+        monitor = monitor_pid(box, "swept")
         process.kill()
+        os.kill(monitor, signal.SIGKILL)
         process.wait(15)
+        wait_until(lambda: not is_alive(monitor))
     assert status(box, "swept") == ""
     box("run", "--rm", "--name", "swept", "box", "true").ok()
     assert "swept" not in box("ps", "-a").ok().stdout

@@ -82,11 +82,8 @@ def test_what_is_wrong_before_the_start_is_status_125(box: Pybuild, args: tuple[
 @pytest.mark.parametrize(
     ("args", "name"),
     [
-        (("-d",), "-d"),
-        (("-itd",), "-d"),
         (("--memory=1g",), "--memory"),
         (("--mount", "type=tmpfs,dst=/x"), "--mount"),
-        (("--restart", "always"), "--restart"),
         (("--link", "db"), "--link"),
         (("-v", "data:/x"), "named volumes"),
     ],

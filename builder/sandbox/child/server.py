@@ -20,56 +20,72 @@ from builder.sandbox.child.setup import run_child
 
 def main() -> None:
     """Serve until the executor is gone."""
-    close_except({wire.CONTROL_FD})  # what the executor's own caller left open
-    reset_signals()
-    os.umask(0o022)
-    # all is imported: from here on nothing of a root filesystem's can be taken for a module
-    sys.meta_path.clear()
-    sys.path.clear()
-    control = _seqpacket(wire.CONTROL_FD)
-    _Server(control).serve()
+    Server(closed_off()).serve()
     os._exit(0)  # an orderly end takes the interpreter 4 ms, for which the executor waits
 
 
-class _Server:
+def closed_off() -> _socket.socket:
+    """Leave nothing of the caller's in this process; the socket that requests come to.
+
+    All is imported: from here on nothing of a root filesystem's can be taken for a module.
+    """
+    close_except({wire.CONTROL_FD})  # what the executor's own caller left open
+    reset_signals()
+    os.umask(0o022)
+    sys.meta_path.clear()
+    sys.path.clear()
+    return _seqpacket(wire.CONTROL_FD)
+
+
+class Server:
+    """Starts processes and reports their ends, while the socket is open."""
+
     def __init__(self, control: _socket.socket) -> None:
         self._control = control
         self._own_pidfd = os.pidfd_open(os.getpid())
-        self._children: dict[int, tuple[int, _socket.socket]] = {}  # by pidfd: pid, status socket
+        self.children: dict[int, tuple[int, _socket.socket]] = {}  # by pidfd: pid, status socket
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
+        """Returns when `handle` says so or nobody is left to ask; what then runs is ended."""
         try:
             while True:
                 for fd, _ in self._poll.poll():
                     if fd != wire.CONTROL_FD:
-                        self._report_end(fd)
+                        self.report_end(fd)
                     elif not self._take_request():
                         return
         finally:
-            for pid, _ in self._children.values():
+            for pid, _ in self.children.values():
                 os.kill(pid, SIGKILL)
-            for pidfd in tuple(self._children):
-                self._report_end(pidfd)
+            for pidfd in tuple(self.children):
+                self.report_end(pidfd)
 
-    def _report_end(self, pidfd: int) -> None:
-        pid, status_socket = self._children.pop(pidfd)
+    def close(self) -> None:
+        """Let those who ask know that nobody answers any more."""
+        self._control.close()
+
+    def report_end(self, pidfd: int) -> int:
+        """Wait for a process that has ended, and tell; the wait status."""
+        pid, status_socket = self.children.pop(pidfd)
         _, wait_status = os.waitpid(pid, 0)  # all of its pid namespace are gone when this returns
         self._poll.unregister(pidfd)
         wire.send(status_socket, (wire.ENDED, wait_status))
         status_socket.close()
         os.close(pidfd)
+        return wait_status
 
     def _take_request(self) -> bool:
-        """Start what is asked for. False when there is nobody left to ask.
+        message, fds = wire.receive(self._control)
+        return self.handle(message, fds) if message else False
+
+    def handle(self, message: wire.Message, fds: tuple[int, ...]) -> bool:  # noqa: ARG002 - start
+        """Start what is asked for. False when nothing more is to be asked.
 
         With each request travel its setup socket, its status socket, the request itself in a
         file of memory, and the descriptors that it names.
         """
-        message, fds = wire.receive(self._control)
-        if not message:
-            return False
         setup_fd, status_fd, request_fd, *process_fds = fds
         status_socket = _seqpacket(status_fd)
         try:
@@ -90,7 +106,7 @@ class _Server:
         if pid == 0:
             close_except({setup_fd, self._own_pidfd, *fds})
             run_child(request, _seqpacket(setup_fd), self._own_pidfd)
-        self._children[pidfd] = (pid, status_socket)
+        self.children[pidfd] = (pid, status_socket)
         self._poll.register(pidfd, select.POLLIN)
         wire.send(status_socket, (wire.STARTED, pid), (pidfd,))
 

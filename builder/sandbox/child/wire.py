@@ -14,7 +14,7 @@ import struct
 EXIT_NOT_STARTED = 127  # read by nobody: the report says what happened
 CONTROL_FD = 3  # where the server finds its socket
 MAX_FDS = 253  # the kernel's limit for one message
-_MAX_BYTES = 16384
+_MAX_BYTES = 1 << 16
 _MAX_TEXT = 4000
 
 Message = tuple[str | int, ...]

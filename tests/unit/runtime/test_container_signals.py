@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from builder.runtime.freezing import SignalFreezer
 from builder.runtime.liveness import boot_id, descendants, identity_of, is_alive, run_state
 from builder.runtime.signals import queued_signals
+from builder.sandbox.monitor.freezing import SignalFreezer
 
 
 def readable(fd: int) -> bool:

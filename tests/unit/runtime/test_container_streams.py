@@ -11,9 +11,15 @@ from contextlib import suppress
 
 import pytest
 
-from builder.runtime.container import HostConfig
 from builder.runtime.errors import TerminalError
-from builder.runtime.streams import Attachment, CallerStreams, attached
+from builder.runtime.streams import (
+    DETACHED,
+    STDOUT_CLOSED,
+    Attachment,
+    CallerStreams,
+    StreamChoice,
+    attached,
+)
 from builder.runtime.terminal import raw_mode, require_terminal, window_size
 from builder.sandbox.api import Credentials
 
@@ -55,7 +61,7 @@ def started(attachment: Attachment, *, stdin: bool = False) -> tuple[int, int, i
     ends = tuple(
         os.dup(fd) if fd is not None else -1 for fd in (stdio.stdin, stdio.stdout, stdio.stderr)
     )
-    attachment.attach(None)
+    attachment.begin()
     return ends[0], ends[1], ends[2]
 
 
@@ -69,7 +75,7 @@ def open_fds() -> set[str]:
 
 
 def test_output_goes_to_the_callers_stdout_and_stderr(pipes: Pipes):
-    with attached(pipes.caller, HostConfig()) as attachment:
+    with attached(pipes.caller, StreamChoice()) as attachment:
         _, out, err = started(attachment)
         os.write(out, b"out")
         os.write(err, b"err")
@@ -81,7 +87,7 @@ def test_output_goes_to_the_callers_stdout_and_stderr(pipes: Pipes):
 
 
 def test_the_container_never_gets_the_callers_own_descriptors(pipes: Pipes):
-    with attached(pipes.caller, HostConfig(stdin_open=True)) as attachment:
+    with attached(pipes.caller, StreamChoice(stdin=True)) as attachment:
         stdio = attachment.stdio(SELF)
         own = {os.fstat(fd).st_ino for fd in (pipes.stdin, pipes.stdout, pipes.stderr)}
         for fd in (stdio.stdin, stdio.stdout, stdio.stderr):
@@ -90,7 +96,7 @@ def test_the_container_never_gets_the_callers_own_descriptors(pipes: Pipes):
 
 
 def test_input_is_passed_on_to_its_end(pipes: Pipes):
-    with attached(pipes.caller, HostConfig(stdin_open=True)) as attachment:
+    with attached(pipes.caller, StreamChoice(stdin=True)) as attachment:
         stdin, out, err = started(attachment, stdin=True)
         os.write(pipes.type_fd, b"typed")
         pipes.close(pipes.type_fd)
@@ -101,7 +107,7 @@ def test_input_is_passed_on_to_its_end(pipes: Pipes):
 
 
 def test_without_i_the_callers_stdin_is_not_read(pipes: Pipes):
-    with attached(pipes.caller, HostConfig()) as attachment:
+    with attached(pipes.caller, StreamChoice()) as attachment:
         _, out, err = started(attachment)
         os.write(pipes.type_fd, b"x")
         os.close(out)
@@ -111,7 +117,7 @@ def test_without_i_the_callers_stdin_is_not_read(pipes: Pipes):
 
 
 def test_a_reader_that_went_away_is_seen_by_the_container(pipes: Pipes):
-    with attached(pipes.caller, HostConfig()) as attachment:
+    with attached(pipes.caller, StreamChoice()) as attachment:
         _, out, err = started(attachment)
         pipes.close(pipes.out_fd)
         with pytest.raises(BrokenPipeError):
@@ -133,7 +139,7 @@ def fill(pipe_fd: int, size_bytes: int) -> None:
 
 
 def test_waiting_for_a_reader_that_never_reads_can_be_given_up(pipes: Pipes):
-    with attached(pipes.caller, HostConfig()) as attachment:
+    with attached(pipes.caller, StreamChoice()) as attachment:
         _, out, err = started(attachment)
         fill(out, 120 << 10)  # more than the reader's pipe holds, so that some of it stays behind
         os.close(out)
@@ -150,7 +156,7 @@ def test_waiting_for_a_reader_that_never_reads_can_be_given_up(pipes: Pipes):
 
 def test_all_descriptors_are_closed_in_the_end(pipes: Pipes):
     before = open_fds()
-    with attached(pipes.caller, HostConfig(stdin_open=True)) as attachment:
+    with attached(pipes.caller, StreamChoice(stdin=True)) as attachment:
         for fd in started(attachment, stdin=True):
             os.close(fd)
         attachment.drain(lambda: False)
@@ -159,7 +165,7 @@ def test_all_descriptors_are_closed_in_the_end(pipes: Pipes):
 
 def test_all_descriptors_are_closed_where_nothing_was_started(pipes: Pipes):
     before = open_fds()
-    with attached(pipes.caller, HostConfig(stdin_open=True)):
+    with attached(pipes.caller, StreamChoice(stdin=True)):
         pass
     assert open_fds() == before
 
@@ -196,21 +202,47 @@ def test_a_file_is_no_terminal(tmp_path, terminal: tuple[int, int]):
         assert window_size(file.fileno()) is None
 
 
-def test_a_containers_terminal_follows_the_callers_size(terminal: tuple[int, int]):
+def test_the_size_of_the_callers_terminal_is_known(terminal: tuple[int, int], pipes: Pipes):
     _, callers = terminal
     termios.tcsetwinsize(callers, (30, 90))
-    master, slave = pty.openpty()
-    attachment = Attachment(
-        CallerStreams(callers, callers, callers), terminal=True, stdin_open=False
-    )
-    try:
+    caller = CallerStreams(callers, pipes.stdout, callers)
+    with attached(caller, StreamChoice(terminal=True)) as attachment:
         assert attachment.window_size == (30, 90)
-        attachment.attach(master)
-        assert termios.tcgetwinsize(slave) == (30, 90)
-        termios.tcsetwinsize(callers, (31, 91))
-        attachment.resize()
-        assert termios.tcgetwinsize(slave) == (31, 91)
-    finally:
-        os.close(slave)
+        assert attachment.ends[0] == attachment.ends[2] == -1
+
+
+def test_of_the_streams_only_those_are_tied_that_were_chosen(pipes: Pipes):
+    with attached(pipes.caller, StreamChoice(stdout=False)) as attachment:
+        stdin, stdout, stderr = attachment.ends
+        assert (stdin, stdout) == (-1, -1)
+        end = os.dup(stderr)
+        attachment.begin()
+        os.write(end, b"err")
+        os.close(end)
         attachment.drain(lambda: False)
-        attachment.close()
+        assert os.read(pipes.err_fd, 10) == b"err"
+
+
+def test_a_caller_who_reads_no_more_is_an_event(pipes: Pipes):
+    with attached(pipes.caller, StreamChoice()) as attachment:
+        _, out, err = started(attachment)
+        pipes.close(pipes.out_fd)
+        os.write(out, b"unread")
+        assert select.select([attachment], (), (), 5)[0]
+        assert attachment.events() == (STDOUT_CLOSED,)
+        assert attachment.events() == ()
+        os.close(out)
+        os.close(err)
+
+
+def test_the_detach_keys_are_an_event_and_are_not_passed_on(pipes: Pipes):
+    choice = StreamChoice(stdin=True, terminal=True, detach_keys=b"\x10\x11")
+    with attached(pipes.caller, choice, raw=False) as attachment:
+        stdin, out = (os.dup(fd) for fd in attachment.ends[:2])
+        attachment.begin()
+        os.write(pipes.type_fd, b"a\x10b\x10\x11c")
+        assert select.select([attachment], (), (), 5)[0]
+        assert attachment.events() == (DETACHED,)
+        with open(stdin, "rb") as file:
+            assert file.read() == b"a\x10b"
+        os.close(out)

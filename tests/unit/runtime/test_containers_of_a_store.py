@@ -68,8 +68,8 @@ def container(
 
 
 def make(containers: Containers, *args: str, **kwargs: str) -> Container:
-    with containers.created(container(*args, **kwargs)) as created:
-        return created
+    with containers.created(container(*args, **kwargs)) as held:
+        return held.container
 
 
 def test_a_new_container_can_be_found_and_loaded(containers):
@@ -138,7 +138,8 @@ def test_a_container_is_held_by_one_at_a_time(containers):
 
 
 def test_a_new_container_is_held_while_its_block_lasts(containers):
-    with containers.created(container()) as created:
+    with containers.created(container()) as held:
+        created = held.container
         assert containers.is_held(created.container_id)
     assert not containers.is_held(created.container_id)
 
@@ -202,7 +203,8 @@ def test_a_container_with_rm_that_nobody_holds_is_not_listed_and_swept(container
 
 
 def test_a_container_with_rm_that_is_held_stays(containers):
-    with containers.created(container(auto_remove=True)) as created:
+    with containers.created(container(auto_remove=True)) as held:
+        created = held.container
         containers.sweep()
         assert [report.container for report in containers.reports()] == [created]
 

@@ -1,32 +1,20 @@
-"""Holding still all processes of a container, so that its files don't change meanwhile."""
+"""Holding still all processes of a container that has no control group to do it by."""
 
 from __future__ import annotations
 
 import os
-import signal
 import time
-from contextlib import suppress
-from typing import Protocol
 
-from builder.runtime.liveness import descendants, run_state
+from builder.sandbox.monitor.processes import descendants, run_state
 
-_STOP_WAIT_S = 2.0
-
-
-class Freezer(Protocol):
-    """Stops and continues a container."""
-
-    def freeze(self) -> None:
-        """Returns when no process of it runs. Idempotent."""
-        ...
-
-    def thaw(self) -> None:
-        """Let them go on. Idempotent."""
-        ...
+_SIGCONT = 18
+_SIGSTOP = 19
+_WAIT_S = 2.0
+_LOOK_AGAIN_S = 0.001
 
 
 class SignalFreezer:
-    """Stops every process by SIGSTOP: for where there is no cgroup to freeze.
+    """Stops every process by SIGSTOP.
 
     A process that was stopped already, by job control in the container, stays stopped afterwards.
     """
@@ -40,28 +28,31 @@ class SignalFreezer:
         while running := [pid for pid in descendants(self._pid) if _runs(pid)]:
             new = [pid for pid in running if pid not in self._stopped]
             for pid in new:
-                _send(pid, signal.SIGSTOP)
+                _send(pid, _SIGSTOP)
             self._stopped += new
             self._await_stop(running)
 
     def thaw(self) -> None:
+        """Let those go on that `freeze` stopped. Idempotent."""
         for pid in reversed(self._stopped):
-            _send(pid, signal.SIGCONT)
+            _send(pid, _SIGCONT)
         self._stopped.clear()
 
     def _await_stop(self, pids: list[int]) -> None:
-        deadline = time.monotonic() + _STOP_WAIT_S
-        while any(_runs(pid) for pid in pids):
+        deadline = time.monotonic() + _WAIT_S
+        while any(map(_runs, pids)):
             if time.monotonic() > deadline:
                 self.thaw()
                 raise TimeoutError(f"process {pids[0]} does not stop")
-            time.sleep(0.001)
+            time.sleep(_LOOK_AGAIN_S)
 
 
 def _runs(pid: int) -> bool:
-    return run_state(pid) not in {None, "T", "t", "Z", "X"}
+    return run_state(pid) not in {"", "T", "t", "Z", "X"}
 
 
 def _send(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError):
+    try:
         os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,60 @@
+"""The sandbox server that can take charge of the container it has started."""
+
+from __future__ import annotations
+
+import _codecs
+import os
+
+from builder.sandbox.child.server import Server, closed_off
+from builder.sandbox.monitor.charge import CHARGE, Charge, decoded
+from builder.sandbox.monitor.monitor import Monitor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from builder.sandbox.child.wire import Message
+
+
+def main() -> None:
+    """Serve until the executor is gone or has handed a container over; then that one."""
+    _codecs.lookup("ascii")  # what opens a file as such looks for it, and cannot any more later
+    server = _ContainerServer(closed_off())
+    server.serve()
+    server.close()
+    if server.charge is not None:
+        Monitor(server.charge, server.pidfd, server.ended_with).run()
+    os._exit(0)
+
+
+class _ContainerServer(Server):
+    """Remembers how its last process ended, for a charge that comes too late to see it."""
+
+    charge: Charge | None = None
+    pidfd = -1
+    ended_with: int | None = None
+    _last_end = (-1, -1)
+
+    def handle(self, message: Message, fds: tuple[int, ...]) -> bool:
+        if message[0] != CHARGE:
+            return super().handle(message, fds)
+        charge_fd, *others = fds
+        data = os.pread(charge_fd, os.fstat(charge_fd).st_size, 0)
+        os.close(charge_fd)
+        self.charge = decoded(data, tuple(others))
+        self._take_over(self.charge.pid)
+        return False
+
+    def report_end(self, pidfd: int) -> int:
+        pid = self.children[pidfd][0]
+        self._last_end = (pid, super().report_end(pidfd))
+        return self._last_end[1]
+
+    def _take_over(self, pid: int) -> None:
+        """Take the process out of those that end with this server."""
+        for pidfd, (child, status_socket) in tuple(self.children.items()):
+            if child == pid:
+                self.pidfd = pidfd
+                del self.children[pidfd]
+                status_socket.close()
+                return
+        assert self._last_end[0] == pid, "a charge is for a process of this server"
+        self.ended_with = self._last_end[1]
