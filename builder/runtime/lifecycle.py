@@ -236,9 +236,9 @@ def _stdin_place(
 
 def _helper_fds(network: NetworkConnection, stack: ExitStack) -> tuple[int, ...]:
     """A pidfd of the process that passes the container's traffic on, if there is one."""
-    if network.helper is None:
+    if network.helper_pid is None:
         return ()
-    fd = os.pidfd_open(network.helper.pid)
+    fd = os.pidfd_open(network.helper_pid)
     stack.callback(os.close, fd)
     return (fd,)
 
