@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "commit": ("builder.cli.commit", "Make an image from a container's changes"),
     "ps": ("builder.cli.ps", "List containers"),
     "rm": ("builder.cli.rm", "Remove containers"),
+    "cp": ("builder.cli.cp", "Copy files between a container and this machine"),
+    "export": ("builder.cli.export", "Write a container's files to an archive"),
     "diff": ("builder.cli.diff", "Show what a container changed in its file system"),
     "images": ("builder.cli.images", "List images"),
     "inspect": ("builder.cli.inspect", "Show all about an image or a container as JSON"),
@@ -73,6 +75,8 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "container": {
         "commit": "commit",
+        "cp": "cp",
+        "export": "export",
         "diff": "diff",
         "inspect": "inspect --type=container",
         "list": "ps",

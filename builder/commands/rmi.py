@@ -101,7 +101,7 @@ def _check_containers(engine: Engine, image: StoredImage, text: str, *, force: b
         if is_running or not force:
             state = "running" if is_running else "stopped"
             raise ImageInUseError(
-                f"the {state} container {report.container.name} was made from {text}",
+                f"the {state} container {report.container.name} was made from {text}, or mounts it",
                 hint=f"remove the container first: pybuild rm {report.container.name}"
                 if is_running
                 else "remove the container first, or use -f",
@@ -110,4 +110,4 @@ def _check_containers(engine: Engine, image: StoredImage, text: str, *, force: b
 
 def _users(engine: Engine, image_id: Digest) -> list[ContainerReport]:
     reports = Containers(engine.state, engine.database, engine.now).reports()
-    return [report for report in reports if report.container.image_id == image_id]
+    return [report for report in reports if image_id in report.container.image_ids]

@@ -63,6 +63,12 @@ class Container:
         return self.host.mounts.anonymous_volumes
 
     @property
+    def image_ids(self) -> frozenset[Digest]:
+        """The images that it needs: its own, and those that it has mounted."""
+        mounted = (mount.image_id for mount in self.host.mounts.images)
+        return frozenset({self.image_id, *filter(None, mounted)})
+
+    @property
     def network_mode(self) -> str:
         """The name of the network that it is on."""
         mode = self.host.networking.mode
