@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "save": ("builder.cli.save", "Write images to an archive"),
     "load": ("builder.cli.load", "Take images from an archive"),
     "import": ("builder.cli.import_", "Make an image from a root file system's tar"),
+    "bundle": ("builder.cli.bundle", "Write an image as a bundle for an OCI runtime"),
     "bootstrap": ("builder.cli.bootstrap", "Make a base image from this machine's own programs"),
     "pin": ("builder.cli.pin", "Write digests behind the images that a Dockerfile names"),
     "events": ("builder.cli.events", "Show what happens to containers, images, volumes"),

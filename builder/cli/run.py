@@ -16,12 +16,12 @@ def _callback(image: str, args: tuple[str, ...], **values: Value) -> int:
 
 
 def line_of(image: str, args: tuple[str, ...], values: dict[str, Value]) -> Line:
-    """The line that click has read: `values` are by click's names of the options."""
+    """The line that click has read: `values` are by click's names of the options it knows."""
     switches: set[str] = set()
     texts: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
     for option in OPTIONS:
-        match values[_identifier(option)]:
+        match values.get(_identifier(option)):
             case True:
                 switches.add(option.name)
             case str() as text:
@@ -37,7 +37,8 @@ def _identifier(option: Option) -> str:
     return option.name.replace("-", "_")
 
 
-def _click_option(option: Option) -> click.Option:
+def click_option(option: Option) -> click.Option:
+    """The option as click takes it."""
     return click.Option(
         [*option.names, _identifier(option)],
         is_flag=True if option.kind == "switch" else None,
@@ -51,7 +52,7 @@ command = RunCommand(
     "run",
     callback=_callback,
     params=[
-        *map(_click_option, OPTIONS),
+        *map(click_option, OPTIONS),
         click.Argument(["image"]),
         click.Argument(["args"], nargs=-1, metavar="[COMMAND] [ARG]...", type=click.UNPROCESSED),
     ],

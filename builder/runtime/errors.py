@@ -93,3 +93,9 @@ class MountSourceError(PybuildError):
     """What is to be mounted is missing, or cannot be mounted so."""
 
     code: ClassVar[str] = "mount-source"
+
+
+class BundleError(PybuildError):
+    """A bundle that cannot be written."""
+
+    code: ClassVar[str] = "bundle"

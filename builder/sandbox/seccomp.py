@@ -51,7 +51,7 @@ def compile_profile(capabilities: tuple[str, ...], machine: str, release: str) -
     """
     architecture = ARCHITECTURES.get(machine, Architecture(machine))
     held = frozenset(capabilities)
-    kernel = _major_minor(release)
+    kernel = kernel_version(release)
     rules = tuple(
         (_action(group), call, group.conditions)
         for group in RULE_GROUPS
@@ -82,7 +82,7 @@ def _subject(capabilities: tuple[str, ...]) -> Subject:
 
     machine, release = _machine()
     architecture = ARCHITECTURES.get(machine, Architecture(machine))
-    return Subject(frozenset(capabilities), architecture.go_name, _major_minor(release))
+    return Subject(frozenset(capabilities), architecture.go_name, kernel_version(release))
 
 
 def applies(
@@ -102,7 +102,8 @@ def _action(group: RuleGroup) -> int:
     return libseccomp.ACT_ERRNO | group.error if group.error else libseccomp.ACT_ALLOW
 
 
-def _major_minor(release: str) -> tuple[int, int]:
+def kernel_version(release: str) -> tuple[int, int]:
+    """(major, minor) of a kernel's release; zeros for text that is none."""
     major, _, rest = release.partition(".")
     minor = rest.partition(".")[0].partition("-")[0]
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)

@@ -49,6 +49,12 @@ def stacked(own: int, subordinate: tuple[tuple[int, int], ...]) -> tuple[IdRange
     return tuple(ranges)
 
 
+def parsed_map(text: str) -> tuple[IdRange, ...]:
+    """The ranges of a /proc/PID/uid_map. Spec: user_namespaces(7)."""
+    lines = (line.split() for line in text.splitlines())
+    return tuple((int(inside), int(outside), int(count)) for inside, outside, count in lines)
+
+
 def _names_of(uid: int) -> tuple[str, ...]:
     try:
         return str(uid), pwd.getpwuid(uid).pw_name

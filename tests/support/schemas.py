@@ -12,6 +12,6 @@ FOLDER = Path(__file__).resolve().parents[2] / "fixtures" / "schemas"
 
 @cache
 def schema(name: str) -> dict[str, Any]:
-    """By name: config, manifest, index, layout, docker-archive."""
+    """By name: config, manifest, index, layout, docker-archive, runtime-config."""
     found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text())
     return found

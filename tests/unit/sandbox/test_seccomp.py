@@ -108,4 +108,4 @@ def test_without_libseccomp_the_error_says_what_to_install(tmp_path: Path, monke
     [("6.1.0-18-amd64", (6, 1)), ("5.15", (5, 15)), ("6.18-rc1", (6, 18)), ("odd", (0, 0))],
 )
 def test_the_kernels_release_is_two_numbers(release: str, expected: tuple[int, int]):
-    assert seccomp._major_minor(release) == expected
+    assert seccomp.kernel_version(release) == expected
