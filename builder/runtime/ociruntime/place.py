@@ -47,11 +47,6 @@ class Place:
     limits: GroupLimits = GroupLimits()
     cgroup_path: str = ""  # below each hierarchy's root; "": the runtime's choice
 
-    @property
-    def sets_groups(self) -> bool:
-        """Whether a process may have supplementary groups: the kernel denies it with one id."""
-        return not self.gid_ranges or any(count > 1 for _, _, count in self.gid_ranges)
-
     def maps_group(self, gid: int) -> bool:
         """Whether the group exists in the container's user namespace."""
         return not self.gid_ranges or any(

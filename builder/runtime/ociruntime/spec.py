@@ -89,11 +89,16 @@ def _process(spec: ProcessSpec, place: Place) -> dict[str, object]:
 
 
 def _user(spec: ProcessSpec, place: Place) -> dict[str, object]:
-    """With its own group among the others: runc keeps the caller's where a list is empty."""
+    """With its own group among the others: runc keeps the caller's where the list is empty.
+
+    Started by an ordinary user, runc refuses any: there only those are listed that were asked for.
+    """
     uid, gid, groups = spec.credentials.uid, spec.credentials.gid, spec.credentials.groups
     document: dict[str, object] = {"uid": uid, "gid": gid, "umask": _UMASK}
-    if place.sets_groups:
+    if not place.gid_ranges:
         document["additionalGids"] = [gid, *(group for group in groups if group != gid)]
+    elif groups:
+        document["additionalGids"] = list(groups)
     return document
 
 

@@ -258,10 +258,14 @@ def test_what_a_user_namespace_may_not_mount_is_bound():
     assert mount_at(document(network="host", confinement=host), "/proc")["type"] == "proc"
 
 
-def test_with_one_id_there_is_no_tty_group_and_no_list_of_groups():
-    found = document(ONE_ID)
-    assert "gid=5" not in mount_at(found, "/dev/pts")["options"]
-    assert "additionalGids" not in found["process"]["user"]
+def test_an_ordinary_users_groups_are_those_that_were_asked_for():
+    assert "additionalGids" not in document(ROOTLESS)["process"]["user"]
+    found = document(ROOTLESS, credentials=Credentials(1, 2, (3,)))
+    assert found["process"]["user"]["additionalGids"] == [3]
+
+
+def test_with_one_id_there_is_no_tty_group():
+    assert "gid=5" not in mount_at(document(ONE_ID), "/dev/pts")["options"]
     assert "gid=5" in mount_at(document(ROOTLESS), "/dev/pts")["options"]
 
 
