@@ -68,3 +68,17 @@ def ago(moment: float | None, *, now: float) -> str:
     if moment is None:
         return "N/A"
     return f"{human_duration(max(0.0, now - moment))} ago"
+
+
+def binary_size(size_bytes: int) -> str:
+    """Four digits and a unit of 1024's powers, as docker shows memory.
+
+    >>> binary_size(5_902_336), binary_size(0), binary_size(2 << 30)
+    ('5.629MiB', '0B', '2GiB')
+    """
+    size = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            return f"{size:.4g}{unit}"
+        size /= 1024
+    return f"{size:.4g}PiB"

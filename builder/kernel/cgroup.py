@@ -55,7 +55,7 @@ class ControlGroup:
     @property
     def join_files(self) -> tuple[str, ...]:
         """Whoever writes "0" into each of these joins."""
-        return tuple(_procs(directory) for directory in self.directories.values())
+        return tuple(map(_procs, self.existing().directories.values()))
 
     @property
     def unified(self) -> str:

@@ -42,6 +42,12 @@ class ContainerRunningError(PybuildError):
     code: ClassVar[str] = "container-running"
 
 
+class ContainerNotRunningError(PybuildError):
+    """Not possible while the container doesn't run."""
+
+    code: ClassVar[str] = "container-not-running"
+
+
 class BrokenContainerError(PybuildError):
     """The container's record cannot be read."""
 

@@ -12,10 +12,10 @@ from builder.runtime.limits import Limits
 from builder.sandbox import cgroup, grouplimits
 from builder.sandbox.errors import LimitError
 
-COUNTED = ("memory", "cpu", "cpuacct", "pids")
+COUNTED = ("memory", "cpu", "cpuacct", "pids", "blkio")
 """The controllers of a group without limits: they count what `stats` shows, and OOM kills."""
 
-_LIMITABLE = (*COUNTED, "cpuset", "blkio", "devices")
+_LIMITABLE = (*COUNTED, "cpuset", "devices")
 
 
 def make_group(container: Container, record: Callable[[ControlGroup], None]) -> ControlGroup:

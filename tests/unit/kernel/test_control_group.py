@@ -20,7 +20,13 @@ def test_a_controller_is_found_among_those_of_its_hierarchy():
     group = ControlGroup({"cpu,cpuacct": "/c", "memory": "/m"})
     assert group.directory_of("cpuacct") == "/c"
     assert group.directory_of("cpuset") == ""
-    assert group.join_files == ("/c/cgroup.procs", "/m/cgroup.procs")
+
+
+def test_a_group_is_joined_where_it_was_made(tmp_path: Path):
+    (tmp_path / "made").mkdir()
+    group = ControlGroup({"memory": str(tmp_path / "made"), "blkio": str(tmp_path / "planned")})
+    assert group.join_files == (f"{tmp_path}/made/cgroup.procs",)
+    assert group.existing() == ControlGroup({"memory": str(tmp_path / "made")})
 
 
 def test_removing_takes_what_was_made_below_and_minds_nothing_that_is_gone(tmp_path: Path):
