@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from builder.export.api import Compression
 from builder.image.imagestore import ImageStore
@@ -24,11 +25,12 @@ from builder.layer.pack import pack
 from builder.layer.readahead import ReadAhead
 from cache.content.api import ContentStore
 from cache.descriptor import ChainId, Descriptor, Layer, chain_ids
-from cache.digest import HashingWriter, Reader, Writer
+from cache.digest import Digest, HashingWriter, Reader, Writer
 from cache.errors import CorruptContentError, NotFoundError
 from cache.snapshot.api import Snapshotter
 
 _CHUNK = 1 << 20
+_COPIED_BYTES = 1 << 20
 _THREADS = 2
 """Layers packed at once; each has threads for hashing and compressing besides."""
 
@@ -71,6 +73,48 @@ class LayerSink:
         self.layer = layer
 
 
+class BlobCopy(Protocol):
+    """Takes a blob's bytes while it is made; ended by one of the two."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+    def finish(self, digest: Digest) -> None:
+        """That was all of it."""
+        ...
+
+    def give_up(self) -> None:
+        """It comes to nothing."""
+        ...
+
+
+OpenCopy = Callable[[Layer], BlobCopy]
+
+
+class _Both:
+    """Writes to a blob and to its copy."""
+
+    def __init__(self, blob: Writer, copy: BlobCopy) -> None:
+        self._blob = blob
+        self._copy = copy
+
+    def write(self, data: bytes, /) -> None:
+        self._copy.write(data)
+        self._blob.write(data)
+
+
+@contextmanager
+def _ending(copy: BlobCopy | None) -> Generator[list[Digest]]:
+    """End the copy; with the digest that the block has put into the list, else by giving it up."""
+    found: list[Digest] = []
+    try:
+        yield found
+    finally:
+        if copy is not None and found:
+            copy.finish(found[0])
+        elif copy is not None:
+            copy.give_up()
+
+
 @dataclass(frozen=True, slots=True)
 class _Source:
     """A layer of the store and where it lies."""
@@ -90,12 +134,17 @@ class LayerBlobs:
         self._images = images
         self._userxattr = userxattr
 
-    def of(self, image: StoredImage, packing: Packing) -> tuple[LayerBlob, ...]:
-        """A blob for each layer of the image, base first; what isn't packed yet is, in parallel."""
+    def of(
+        self, image: StoredImage, packing: Packing, copy: OpenCopy | None = None
+    ) -> tuple[LayerBlob, ...]:
+        """A blob for each layer of the image, base first; what isn't packed yet is, in parallel.
+
+        A large blob that is made now goes to a `copy` too.
+        """
         sources = _sources(image)
         distinct = {source.layer: source for source in sources}.values()
         pending = [source for source in distinct if not self._known(source, packing)]
-        _in_parallel([partial(self._pack, source, packing) for source in pending])
+        _in_parallel([partial(self._pack, source, packing, copy) for source in pending])
         return tuple(self._blob(source, packing) for source in sources)
 
     def plain(self, image: StoredImage) -> tuple[LayerBlob, ...]:
@@ -103,14 +152,15 @@ class LayerBlobs:
         return tuple(self._plain_blob(source) for source in _sources(image))
 
     @contextmanager
-    def sink(self, packing: Packing) -> Generator[LayerSink]:
+    def sink(self, packing: Packing, copy: BlobCopy | None = None) -> Generator[LayerSink]:
         """Takes a layer's tar while it is packed for the first time, so that it is packed once.
 
-        What was not kept when the block ends is dropped.
+        What was not kept when the block ends is dropped. The blob's bytes go to `copy`, too.
         """
         compression = packing.compression or "gzip"
-        with self._content.ingest() as blob:
-            compressing = compressor(compression, blob, level=packing.level)
+        with self._content.ingest() as blob, _ending(copy) as digest_of_copy:
+            target = blob if copy is None else _Both(blob, copy)
+            compressing = compressor(compression, target, level=packing.level)
             sink = LayerSink(compressing)
             try:
                 yield sink
@@ -120,6 +170,7 @@ class LayerBlobs:
                 digest, size_bytes = blob.commit()
                 descriptor = Descriptor(_MEDIA_TYPES[compression], digest, size_bytes)
                 self._images.record_blob(sink.layer.diff_id, _variant(packing), descriptor)
+                digest_of_copy.append(digest)
 
     def _known(self, source: _Source, packing: Packing) -> bool:
         return self._stored(source, packing) is not None or packing.compression == "uncompressed"
@@ -148,9 +199,11 @@ class LayerBlobs:
         with self._content.open(blob.digest) as file, ReadAhead(file) as ahead:
             _pump(ahead, target)
 
-    def _pack(self, source: _Source, packing: Packing) -> None:
+    def _pack(self, source: _Source, packing: Packing, open_copy: OpenCopy | None) -> None:
         """Keep the layer in this compression."""
-        with self.sink(packing) as sink:
+        is_large = source.layer.size_bytes >= _COPIED_BYTES
+        copy = open_copy(source.layer) if open_copy and is_large else None
+        with self.sink(packing, copy) as sink:
             self._write_plain(source, sink)
             sink.keep(source.layer)
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
+from typing import Self
 
 from builder.errors import UsageError
 from builder.events import Emit, StepFailed, StepFinished, StepProgress, StepStarted
@@ -29,8 +30,9 @@ from builder.image.reference import Reference, parse_reference
 from builder.registry.registries import Registries
 from builder.registry.repository import Repository
 from builder.registry.upload import OpenBlob, put_blob
+from builder.registry.upload_stream import StreamedUpload
 from cache.content.api import ContentStore
-from cache.descriptor import Descriptor
+from cache.descriptor import Descriptor, Layer
 from cache.digest import Digest, Reader, Writer, hex_of, sha256_digest
 from cache.errors import PybuildError
 from cache.record import record, replace
@@ -126,7 +128,8 @@ class RegistryExporter:
         self, request: ExportRequest, repository: Repository, reference: Reference, *, tag: str
     ) -> Descriptor:
         """Blobs and manifest; without a tag, under its digest."""
-        content = self._kept_content(request, repository) or self._new_content(request)
+        content = self._kept_content(request, repository)
+        content = content or self._new_content(request, repository)
         config, layers = content.manifest.config, content.manifest.layers
         push = _Push(repository, content, self._mounts(request.image, reference), self._emit)
         push.blobs(dict.fromkeys((*layers, config)))
@@ -170,12 +173,14 @@ class RegistryExporter:
             if self._content.size(blob.digest) == blob.size_bytes
         }
 
-    def _new_content(self, request: ExportRequest) -> _Content:
+    def _new_content(self, request: ExportRequest, repository: Repository) -> _Content:
+        """Layers that were never compressed are sent while they are."""
         image = request.image
         packing = Packing(
             request.compression, request.compression_level, force=request.force_compression
         )
-        layers = self._blobs.of(image, packing)
+        with _Streaming(repository, self._emit) as streaming:
+            layers = self._blobs.of(image, packing, streaming.open)
         config = self._content.read(image.image_id)
         manifest = Manifest(
             media_type=MediaType.OCI_MANIFEST,
@@ -209,6 +214,43 @@ def _related(images: ImageStore, image: StoredImage) -> Iterator[str]:
     for other in images.list() if first else ():
         if other.config.diff_ids[:1] == first:
             yield from other.names
+
+
+class _Streaming:
+    """Sends new layers while they are packed. A `with` block, which ends what was not finished."""
+
+    def __init__(self, repository: Repository, emit: Emit) -> None:
+        self._repository = repository
+        self._emit = emit
+        self._open: list[StreamedUpload] = []
+
+    def open(self, layer: Layer) -> StreamedUpload:
+        """As `OpenCopy`."""
+        vertex = f"pack {layer.diff_id}"
+        told = 0
+
+        def tell(done_bytes: int) -> None:
+            nonlocal told
+            if done_bytes - told >= _PROGRESS_BYTES:
+                told = done_bytes
+                self._emit(StepProgress(vertex, "pushing", done_bytes, 0))
+
+        self._emit(StepStarted(vertex, f"pack {hex_of(layer.diff_id)[:12]}"))
+        started = time.monotonic()
+        upload = StreamedUpload(
+            self._repository,
+            tell,
+            ended=lambda: self._emit(StepFinished(vertex, time.monotonic() - started)),
+        )
+        self._open.append(upload)
+        return upload
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for upload in self._open:
+            upload.give_up()
 
 
 class _Push:

@@ -31,7 +31,7 @@ class Body:
     """What a request carries; opened anew for each try."""
 
     open: Callable[[], AbstractContextManager[Reader]]
-    size_bytes: int
+    size_bytes: int | None  # None: it is sent in chunks, until there are no more
 
 
 def finish(response: Response) -> None:
@@ -66,7 +66,7 @@ class Http:
         """The answer, its body not read yet; urllib3's HTTPError where there is none."""
         pool = self._pool(url, trust)
         sent = {"User-Agent": f"pybuild/{VERSION}", "Accept-Encoding": "identity", **headers}
-        if isinstance(body, Body):
+        if isinstance(body, Body) and body.size_bytes is not None:
             sent["Content-Length"] = str(body.size_bytes)
         with body.open() if isinstance(body, Body) else nullcontext(body) as content:
             return pool.request(

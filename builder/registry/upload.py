@@ -60,7 +60,17 @@ def _mount(repository: Repository, blob: Descriptor, path: str) -> str:
     request = Request("POST", f"v2/{repository.path}/blobs/uploads/?{query}", scopes, body=b"")
     response = repository.client.request(request, expect=(201, 202))
     finish(response)
-    return "" if response.status == 201 else _location(response, repository)
+    return "" if response.status == 201 else location_of(response, repository)
+
+
+def begin_upload(repository: Repository) -> str:
+    """Where a new upload goes to."""
+    target = f"v2/{repository.path}/blobs/uploads/"
+    response = repository.client.request(
+        Request("POST", target, repository.scopes, body=b""), expect=(202,)
+    )
+    finish(response)
+    return location_of(response, repository)
 
 
 class _Upload:
@@ -75,7 +85,7 @@ class _Upload:
 
     def send(self, location: str) -> None:
         """To the upload at `location`, or a new one."""
-        location = location or self._begin()
+        location = location or begin_upload(self._repository)
         offset = 0
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -90,18 +100,11 @@ class _Upload:
             else:
                 return
 
-    def _begin(self) -> str:
-        target = f"v2/{self._repository.path}/blobs/uploads/"
-        request = Request("POST", target, self._repository.scopes, body=b"")
-        response = self._client.request(request, expect=(202,))
-        finish(response)
-        return _location(response, self._repository)
-
     def _send_rest(self, location: str, offset: int) -> None:
         if offset and offset < self._blob.size_bytes:
             end = self._blob.size_bytes - 1
             response = self._request("PATCH", location, offset, f"{offset}-{end}")
-            location = _location(response, self._repository)
+            location = location_of(response, self._repository)
             offset = self._blob.size_bytes
         join = "&" if "?" in location else "?"
         self._request("PUT", f"{location}{join}{urlencode({'digest': self._blob.digest})}", offset)
@@ -125,13 +128,13 @@ class _Upload:
             request = Request("GET", location, self._repository.scopes)
             response = self._client.request(request, expect=(204, 200))
         except NotInRegistryError:
-            return self._begin(), 0
+            return begin_upload(self._repository), 0
         finish(response)
         end = response.headers.get("Range", "").rpartition("-")[2]
         offset = int(end) + 1 if end.isdecimal() and int(end) > 0 else 0
         if offset > self._blob.size_bytes:
-            return self._begin(), 0
-        return _location(response, self._repository, location), offset
+            return begin_upload(self._repository), 0
+        return location_of(response, self._repository, location), offset
 
     @contextmanager
     def _from(self, offset: int) -> Generator[Reader]:
@@ -162,7 +165,8 @@ def _is_passing(error: RegistryError | HTTPError) -> bool:
     return isinstance(error, (HTTPError, UnreachableRegistryError, TroubledRegistryError))
 
 
-def _location(response: Response, repository: Repository, default: str = "") -> str:
+def location_of(response: Response, repository: Repository, default: str = "") -> str:
+    """Where the upload goes on; RegistryError where the answer doesn't say it."""
     location = response.headers.get("Location", default)
     if not location:
         raise RegistryError(f"{repository.name} does not say where to upload to")

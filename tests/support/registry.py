@@ -143,6 +143,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.registry.seen.append(Seen("CONNECT", self.path, dict(self.headers.items())))
         self.send_error(502)
 
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        chunks = []
+        while size := int(self.rfile.readline(), 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
     do_HEAD = do_POST = do_PUT = do_PATCH = do_GET  # noqa: N815 - the base class's names
 
     def _do(self) -> None:
@@ -155,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.body = self.rfile.read(self.fault.cut_after)
             self._cut_upload()
             return
-        self.body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.body = self._body()
         if self.fault and self.fault.status:
             self._answer(self.fault.status, b"", **self.fault.headers)
             return

@@ -16,15 +16,17 @@ from builder.export.blobs import LayerBlobs
 from builder.export.push import RegistryExporter
 from builder.image.errors import InvalidImageError, UnsupportedImageError
 from builder.image.kept import documents_of
-from builder.image.model import Platform
+from builder.image.model import ImageConfig, Platform
 from builder.image.platform import host_platform
 from builder.image.reference import parse_reference
 from builder.layer.errors import BadArchiveError
+from builder.layer.pack import pack
 from builder.registry.access import RegistryAccess
 from builder.registry.errors import RegistryError
 from builder.registry.registries import Registries
 from builder.worker.image_step import StoreResolver, load_layout_image
 from builder.worker.pull import Puller
+from cache.descriptor import EMPTY_CHAIN
 from cache.errors import CorruptContentError
 from support.images import Entry, layer_tar, write_layout
 from support.registry import INDEX, Fault, digest_of, running
@@ -215,6 +217,44 @@ def test_attestations_of_an_index_are_passed_over(store, registry):
     assert f"{registry.host}/team/app@{digest}" in pulled.images[0].names
     pushed = push(store, pulled.images[0], f"{registry.host}/copy/app:v1")
     assert pushed.digest == digest_of(content), "the manifest that was pulled"
+
+
+def new_image(store):
+    """An image of one layer that was made here and never compressed."""
+    active = store.snapshots.prepare(EMPTY_CHAIN)
+    with open(os.path.join(active.upperdir, "new"), "wb") as file:
+        file.write(os.urandom(3 << 20))
+    layer = pack(active.upperdir, userxattr=True)
+    store.snapshots.commit(active, diff_id=layer.diff_id, size_bytes=layer.size_bytes)
+    return store.images.put(
+        ImageConfig(host_platform(), diff_ids=(layer.diff_id,)), (layer.size_bytes,)
+    )
+
+
+def test_a_new_layer_is_sent_while_it_is_packed_and_once(store, registry):
+    registry.seen.clear()
+    pushed = push(store, new_image(store), f"{registry.host}/team/new:v1")
+    (sent,) = registry.requests("PATCH", "uploads")
+    assert sent.headers["Transfer-Encoding"] == "chunked"
+    layer = json.loads(registry.manifests["team/new", "v1"][1])["layers"][0]
+    assert len(registry.blobs["team/new", layer["digest"]]) == layer["size"]
+    assert pushed.digest == digest_of(registry.manifests["team/new", "v1"][1])
+    assert len(registry.requests("POST", "uploads")) == 2, "the layer and the config"
+
+
+@pytest.mark.parametrize("status", [405, 500])
+def test_where_a_registry_takes_no_chunks_the_layer_is_sent_whole(store, registry, status):
+    registry.faults.append(Fault("PATCH", "uploads", status=status))
+    push(store, new_image(store), f"{registry.host}/team/new:v1")
+    layer = json.loads(registry.manifests["team/new", "v1"][1])["layers"][0]
+    assert len(registry.blobs["team/new", layer["digest"]]) == layer["size"]
+
+
+def test_where_the_end_of_a_streamed_layer_is_refused_it_is_sent_whole(store, registry):
+    registry.faults.append(Fault("PUT", "uploads.*sha256", status=400))
+    push(store, new_image(store), f"{registry.host}/team/new:v1")
+    layer = json.loads(registry.manifests["team/new", "v1"][1])["layers"][0]
+    assert ("team/new", layer["digest"]) in registry.blobs
 
 
 def test_an_unchanged_image_keeps_its_digest_and_is_mounted(store, registry):
