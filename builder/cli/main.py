@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rmi": ("builder.cli.rmi", "Remove images"),
     "pull": ("builder.cli.pull", "Get an image from a registry"),
     "push": ("builder.cli.push", "Send an image to a registry"),
+    "manifest inspect": ("builder.cli.manifest_inspect", "Show what a registry has under a name"),
     "login": ("builder.cli.login", "Keep credentials for a registry"),
     "logout": ("builder.cli.logout", "Forget the credentials for a registry"),
     "save": ("builder.cli.save", "Write images to an archive"),
@@ -93,6 +94,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "builder": {"build": "build", "prune": "builder prune"},
     "buildx": {"build": "build", "prune": "builder prune"},
+    "manifest": {"inspect": "manifest inspect"},
     "system": {"df": "system df", "events": "events", "prune": "system prune"},
     "volume": {
         "create": "volume create",

@@ -21,12 +21,13 @@ from builder.errors import UsageError
 from builder.events import Emit, StepFailed, StepFinished, StepProgress, StepStarted
 from builder.export.api import Exported, ExportRequest
 from builder.export.blobs import LayerBlob, LayerBlobs, Packing
-from builder.image.codec import encode_index, encode_manifest
+from builder.image.codec import encode_index, encode_manifest, referrer_of, subject_of
 from builder.image.imagestore import ImageStore
 from builder.image.kept import KeptManifest, kept_indexes, kept_manifests
 from builder.image.model import Index, IndexEntry, Manifest, MediaType, StoredImage
 from builder.image.platform import normalised
 from builder.image.reference import Reference, parse_reference
+from builder.registry.referrers import attach
 from builder.registry.registries import Registries
 from builder.registry.repository import Repository
 from builder.registry.upload import OpenBlob, put_blob
@@ -134,11 +135,14 @@ class RegistryExporter:
         push = _Push(repository, content, self._mounts(request.image, reference), self._emit)
         push.blobs(dict.fromkeys((*layers, config)))
         media_type = content.manifest.media_type
-        digest = repository.put_manifest(
-            tag or sha256_digest(content.blob), media_type, content.blob
-        )
+        stored_as = tag or sha256_digest(content.blob)
+        digest, is_attached = repository.store_manifest(stored_as, media_type, content.blob)
+        descriptor = Descriptor(media_type, digest, len(content.blob))
+        subject = subject_of(content.blob)
+        if subject is not None and not is_attached:
+            attach(repository, subject, referrer_of(content.blob, descriptor))
         self._keep(content.blob)
-        return Descriptor(media_type, digest, len(content.blob))
+        return descriptor
 
     def _keep(self, manifest: bytes) -> None:
         with self._content.ingest() as blob:

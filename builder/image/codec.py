@@ -7,6 +7,7 @@ same bytes. Reading: unknown fields are ignored, everything known is checked.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from builder.image.errors import InvalidImageError, UnsupportedImageError
 from builder.image.jsonobject import JsonObject, parse_object
@@ -20,10 +21,12 @@ from builder.image.model import (
     Manifest,
     MediaType,
     Platform,
+    Referrer,
 )
 from cache.descriptor import Descriptor
 from cache.digest import Digest, parse_digest
 from cache.errors import InvalidDigestError
+from cache.record import replace
 
 MANIFEST_TYPES = (MediaType.OCI_MANIFEST, MediaType.DOCKER_MANIFEST)
 INDEX_TYPES = (MediaType.OCI_INDEX, MediaType.DOCKER_INDEX)
@@ -159,6 +162,29 @@ def decode_index(blob: bytes, *, media_type: str = "") -> Index:
         ),
         annotations=document.pairs("annotations"),
     )
+
+
+def referrers_in(index: JsonObject) -> Iterator[Referrer]:
+    """The entries of a list of referrers, which is an index."""
+    for entry in index.children("manifests", required=True):
+        yield Referrer(descriptor_of(entry), entry.text("artifactType"), entry.fields)
+
+
+def subject_of(manifest: bytes) -> Digest | None:
+    """The digest of what the manifest says that it is attached to."""
+    subject = parse_object(manifest, what="manifest").child("subject")
+    return None if subject is None else descriptor_of(subject).digest
+
+
+def referrer_of(manifest: bytes, descriptor: Descriptor) -> Referrer:
+    """A manifest with a subject, as an entry of a list of referrers."""
+    document = parse_object(manifest, what="manifest")
+    config = document.child("config")
+    config_type = config.text("mediaType") if config else ""
+    artifact_type = document.text("artifactType") or config_type
+    annotations = document.pairs("annotations")
+    entry = descriptor_dict(replace(descriptor, annotations=annotations))
+    return Referrer(descriptor, artifact_type, {**entry, "artifactType": artifact_type})
 
 
 def descriptor_dict(descriptor: Descriptor) -> JsonDict:

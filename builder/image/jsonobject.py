@@ -7,7 +7,7 @@ something else than was checked: duplicate keys, which parsers resolve different
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, TypeVar, cast
 
 from builder.image.errors import InvalidImageError
@@ -36,6 +36,11 @@ class JsonObject:
     def error(self, name: str, problem: str) -> InvalidImageError:
         """An error about the field `name`."""
         return InvalidImageError(f"the {self._what} is invalid: {self._place(name)} {problem}")
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """All of it, unknown fields too: to pass on as it is."""
+        return self._fields
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""

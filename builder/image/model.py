@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cache.descriptor import Descriptor
 from cache.digest import Digest
 from cache.record import field, record
@@ -116,6 +118,15 @@ class Index:
     media_type: str
     manifests: tuple[IndexEntry, ...]
     annotations: Pairs = ()
+
+
+@record
+class Referrer:
+    """An artifact that names an image as its subject, as a list of referrers has it."""
+
+    descriptor: Descriptor
+    artifact_type: str
+    document: Mapping[str, object]  # the descriptor whole, as it stands in the list
 
 
 @record

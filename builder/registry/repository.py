@@ -91,6 +91,12 @@ class Repository:
 
     def put_manifest(self, tag_or_digest: str, media_type: str, blob: bytes) -> Digest:
         """Store it under a tag or its digest."""
+        return self.store_manifest(tag_or_digest, media_type, blob)[0]
+
+    def store_manifest(
+        self, tag_or_digest: str, media_type: str, blob: bytes
+    ) -> tuple[Digest, bool]:
+        """As `put_manifest`; and whether the registry has taken note of the manifest's subject."""
         digest = sha256_digest(blob)
         request = Request(
             "PUT",
@@ -104,7 +110,7 @@ class Repository:
         given = response.headers.get("Docker-Content-Digest", str(digest))
         if given.startswith("sha256:") and given != digest:
             raise RegistryError(f"{self.name} stored another manifest than it was sent")
-        return digest
+        return digest, "OCI-Subject" in response.headers
 
     def tags(self) -> tuple[str, ...]:
         """All tags, in the registry's order."""
@@ -116,7 +122,7 @@ class Repository:
             finish(response)
             document = parse_object(content, what="list of tags")
             found += map(self._checked_tag, document.texts("tags") or ())
-            target = _next_page(response.headers.get("Link", ""))
+            target = next_page(response.headers.get("Link", ""))
             if not target:
                 return tuple(dict.fromkeys(found))
         raise RegistryError(f"{self.name} has a list of tags without an end")
@@ -207,7 +213,7 @@ def _media_type(content_type: str) -> str:
     return "" if found in _VAGUE_TYPES else found
 
 
-def _next_page(link: str) -> str:
+def next_page(link: str) -> str:
     """The path of <URL>; rel="next"."""
     url, _, parameters = link.partition(">")
     if not url.startswith("<") or "next" not in parameters:

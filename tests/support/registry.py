@@ -68,6 +68,7 @@ class FakeRegistry:
         self.tokens: dict[str, str] = {}  # token → scopes
         self.page = 1000
         self.lists_all = False  # digests among the tags
+        self.lists_referrers = False  # has the referrers API
         self.guard = threading.Lock()
         self.numbers = count()  # of uploads
         self.server = _Server(("127.0.0.1", 0), _handler(self))
@@ -202,12 +203,14 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if parts.path == "/v2/":
             return self._answer(200, b"{}")
-        match = re.fullmatch(r"(?:/v2)?/(.+)/(manifests|blobs|tags)/(.*)", parts.path)
+        match = re.fullmatch(r"(?:/v2)?/(.+)/(manifests|blobs|tags|referrers)/(.*)", parts.path)
         if match is None:
             return self._missing()
         repository, kind, rest = match.groups()
         if kind == "tags":
             return self._tags(repository, query)
+        if kind == "referrers":
+            return self._referrers(repository, rest, int(query.get("from", ["0"])[0]))
         if kind == "manifests":
             return self._manifest(repository, rest)
         if match_upload := re.fullmatch(
@@ -215,6 +218,27 @@ class _Handler(BaseHTTPRequestHandler):
         ):
             return self._upload(*match_upload.groups(), query)
         return self._blob(repository, rest)
+
+    def _referrers(self, repository: str, subject: str, start: int) -> None:
+        """One an answer, so that clients must ask for the next page. No filter is applied."""
+        if not self.registry.lists_referrers:
+            self._missing()
+            return
+        found = []
+        for (name, tag), (media_type, content) in list(self.registry.manifests.items()):
+            document = json.loads(content)
+            if (
+                name == repository
+                and ":" in tag
+                and document.get("subject", {}).get("digest") == subject
+            ):
+                found.append({"mediaType": media_type, "digest": tag, "size": len(content),
+                              "artifactType": document["artifactType"]})  # fmt: skip
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": found[start : start + 1]}
+        headers = {"Content-Type": INDEX}
+        if start + 1 < len(found):
+            headers["Link"] = f'<{urlsplit(self.path).path}?from={start + 1}>; rel="next"'
+        self._answer(200, json.dumps(index).encode(), **headers)
 
     def _allowed(self, path: str, query: dict[str, list[str]]) -> bool:
         sent = self.headers.get("Authorization", "")

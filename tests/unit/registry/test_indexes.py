@@ -142,5 +142,16 @@ def test_every_platform_of_an_index_comes_without_its_attestations(store, regist
     assert len(pulled.images) == 2
 
 
+def test_a_pushed_image_with_a_subject_is_among_its_referrers(store, registry):
+    """Where the registry doesn't take note of it, the index under the subject's tag does."""
+    theirs = entry_of(registry, "theirs")
+    document = json.loads(registry.manifests["team/app", "ours"][1]) | {"subject": theirs}
+    registry.put_manifest("team/app", "attached", document)
+    pull(store, registry, "attached")
+    pushed = push(store, f"{registry.host}/team/app:attached", f"{registry.host}/copy/app:v1")
+    _, content = registry.manifests["copy/app", f"sha256-{theirs['digest'][7:]}"]
+    assert [entry["digest"] for entry in json.loads(content)["manifests"]] == [pushed.digest]
+
+
 def test_with_every_platform_a_plain_image_comes_as_it_is(store, registry):
     assert len(pull(store, registry, "theirs", every=True).images) == 1
