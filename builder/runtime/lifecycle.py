@@ -197,7 +197,8 @@ def _entrust(started: _Started, runner: Runner) -> Connection | None:
             owner_fd=place(there.fileno() if there is not None else None),
             owner_stdio_fds=_owner_places(attachment, descriptors),
             helper_fds=tuple(map(place, _helper_fds(started.network, stack))),
-            held_fds=tuple(map(place, (*started.network.fds, *started.network.resolver_fds))),
+            held_fds=tuple(map(place, started.network.fds)),
+            resolver_fds=tuple(map(place, started.network.resolver_fds)),
             log=_log(container),
             stop_signal=signal_number(container.config.stop_signal or "SIGTERM"),
             restart=(

@@ -33,6 +33,7 @@ class Charge:
         "owner_fd",
         "owner_stdio_fds",
         "pid",
+        "resolver_fds",
         "restart",
         "rootless",
         "state",
@@ -60,6 +61,7 @@ class Charge:
         owner_stdio_fds: tuple[int, int, int],
         helper_fds: tuple[int, ...],
         held_fds: tuple[int, ...],
+        resolver_fds: tuple[int, ...],
         log: tuple[str, int, int, str],
         stop_signal: int,
         restart: tuple[str, int],
@@ -83,6 +85,7 @@ class Charge:
         self.owner_stdio_fds = owner_stdio_fds  # its stdin to read from, stdout, stderr to write to
         self.helper_fds = helper_fds  # pidfds of processes to be killed with the container
         self.held_fds = held_fds  # sockets that keep the container's ports for it
+        self.resolver_fds = resolver_fds  # of its name server: UDP, TCP; or none
         self.log = log  # driver, max_size_bytes, max_files, attributes as JSON
         self.stop_signal = stop_signal
         self.restart = restart  # policy, most retries (0: no limit)
@@ -113,4 +116,5 @@ def decoded(data: bytes, fds: tuple[int, ...]) -> Charge:
     charge.owner_stdio_fds = (fd_at(stdin), fd_at(stdout), fd_at(stderr))
     charge.helper_fds = tuple(map(fd_at, charge.helper_fds))
     charge.held_fds = tuple(map(fd_at, charge.held_fds))
+    charge.resolver_fds = tuple(map(fd_at, charge.resolver_fds))
     return charge

@@ -13,6 +13,7 @@ from builder.sandbox.monitor.connection import Connection
 from builder.sandbox.monitor.execs import Execs
 from builder.sandbox.monitor.first import FirstProcess
 from builder.sandbox.monitor.loop import READABLE, Loop, Timer
+from builder.sandbox.monitor.nameserver import NameServer
 from builder.sandbox.monitor.program import become_program
 from builder.sandbox.monitor.requests import ENDED, handle
 from builder.sandbox.monitor.restart import RestartPolicy, next_delay_ms
@@ -57,6 +58,9 @@ class Monitor:
         self._oom_kills = self._count_oom_kills()
         self._started = time.monotonic()
         self._listen()
+        if charge.resolver_fds:
+            udp_fd, tcp_fd = charge.resolver_fds
+            NameServer(self._loop, udp_fd, tcp_fd, charge.dir_fd)
         if ended_with is None:
             self._loop.watch(pidfd, READABLE, self._reap)
         else:

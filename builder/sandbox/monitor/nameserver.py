@@ -41,11 +41,11 @@ class NameServer:
         """`dir_fd`: the container's directory."""
         self.loop = loop
         self.upstream_port = upstream_port
-        self.pending = 0
+        self.forwarded: set[_Forwarded] = set()
+        self.clients: set[_Client] = set()
         self._udp = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM, 0, udp_fd)
         self._tcp = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM, 0, tcp_fd)
         self._dir_fd = dir_fd
-        self._streams = 0
         self._files: dict[str, tuple[tuple[int, int, int], bytes]] = {}
         self._names: Names = {}
         self._texts: list[bytes] = []
@@ -56,6 +56,10 @@ class NameServer:
 
     def close(self) -> None:
         """Answer nothing more."""
+        for question in tuple(self.forwarded):
+            question.close()
+        for client in tuple(self.clients):
+            client.close()
         for channel in (self._udp, self._tcp):
             if channel.fileno() >= 0:
                 self.loop.unwatch(channel.fileno())
@@ -73,7 +77,7 @@ class NameServer:
         local = dnsmessage.local_answer(question, self._names)
         if local is not None:
             answer(local)
-        elif self.pending >= _MOST_PENDING or not upstreams:
+        elif len(self.forwarded) >= _MOST_PENDING or not upstreams:
             answer(dnsmessage.failure(question))
         else:
             _Forwarded(self, message, question, upstreams, answer, stream=stream)
@@ -91,14 +95,10 @@ class NameServer:
             channel = accept(self._tcp)
         except OSError:
             return
-        if self._streams >= _MOST_STREAMS:
+        if len(self.clients) >= _MOST_STREAMS:
             channel.close()
-            return
-        self._streams += 1
-        _Client(self, channel)
-
-    def stream_ended(self) -> None:
-        self._streams -= 1
+        else:
+            _Client(self, channel)
 
     def _read_settings(self) -> list[str]:
         """The servers to ask; the names are read again where a file has changed."""
@@ -170,20 +170,23 @@ class _Forwarded:
         self._channel: _socket.socket | None = None
         self._timer: Timer | None = None
         self._received = b""
-        server.pending += 1
+        server.forwarded.add(self)
         self._ask_next()
 
+    def close(self) -> None:
+        """Give it up."""
+        self._hang_up()
+        self._server.forwarded.discard(self)
+
     def _ask_next(self) -> None:
-        self._close()
+        self._hang_up()
         while self._upstreams:
             upstream = self._upstreams.pop(0)
             # a number and a port that nobody outside can know: who can't see the question can't
             # answer it
             self._number = int.from_bytes(os.urandom(2), "big")
             try:
-                self._channel = _asking(
-                    upstream, self._server.upstream_port, stream=self._stream
-                )
+                self._channel = _asking(upstream, self._server.upstream_port, stream=self._stream)
             except OSError:
                 continue
             wait_s = _STREAM_WAIT_S if self._stream else _WAIT_S
@@ -230,11 +233,10 @@ class _Forwarded:
             self._ask_next()
 
     def _finish(self, message: bytes) -> None:
-        self._close()
-        self._server.pending -= 1
+        self.close()
         self._answer(message)
 
-    def _close(self) -> None:
+    def _hang_up(self) -> None:
         self._server.loop.cancel(self._timer)
         self._timer = None
         self._received = b""
@@ -277,7 +279,8 @@ class _Client:
         self._channel = channel
         self._received = b""
         self._unsent = b""
-        self._timer = server.loop.after(_STREAM_WAIT_S, self._close)
+        self._timer = server.loop.after(_STREAM_WAIT_S, self.close)
+        server.clients.add(self)
         server.loop.watch(channel.fileno(), READABLE, self._receive)
 
     def _receive(self, _: int) -> None:
@@ -288,7 +291,7 @@ class _Client:
         except OSError:
             data = b""
         if not data:
-            self._close()
+            self.close()
             return
         self._received += data
         self._next()
@@ -314,15 +317,16 @@ class _Client:
         except BlockingIOError:
             return
         except OSError:
-            self._close()
+            self.close()
             return
         self._unsent = self._unsent[sent:]
         if not self._unsent:
             self._next()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Hang up."""
         if self._channel.fileno() >= 0:
             self._server.loop.cancel(self._timer)
             self._server.loop.unwatch(self._channel.fileno())
             self._channel.close()
-            self._server.stream_ended()
+            self._server.clients.discard(self)
