@@ -37,5 +37,5 @@ def status_text(report: ContainerReport, *, now: float) -> str:
 
 
 def ports_text(report: ContainerReport) -> str:
-    """The ports that the image exposes; none is published."""
-    return ", ".join(report.container.config.exposed_ports)
+    """Those that are published, and where, then those that are only exposed."""
+    return report.ports

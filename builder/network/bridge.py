@@ -63,9 +63,36 @@ class Bridges:
         self._write_rules(rules_of(live, wanted.container_id))
         return live.endpoints_of(wanted.container_id)
 
-    def join(self, endpoints: Iterable[Endpoint], namespace_fd: int) -> None:
-        """Make the links of endpoints whose addresses are reserved, up to their routes."""
-        routed: set[Version] = set()
+    def add(self, wanted: Wanted, network: Network) -> Endpoint:
+        """Give a container that runs a place on one more network. In `changing`."""
+        (member,) = wanted.memberships
+        with Links() as links:
+            live = self._store.live()
+            endpoints = self._swept(live.endpoints, links)
+            self._make_bridge(network, links)
+            _free_address(member, endpoints, links)
+            number = _next_number(live.endpoints_of(wanted.container_id))
+            endpoint = endpoint_of(wanted, member, network, number, endpoints)
+        before = rules_of(live, wanted.container_id)
+        live = replace(live, endpoints=(*endpoints, endpoint))
+        self._store.write_live(live, renamed=[network.name])
+        after = rules_of(live, wanted.container_id)
+        self._write_rules(tuple(item for item in after if item not in before))
+        return endpoint
+
+    def remove_link(self, endpoint: Endpoint) -> None:
+        """Take the link of a running container away."""
+        with Links() as links:
+            links.delete(endpoint.link)
+
+    def join(
+        self, endpoints: Iterable[Endpoint], namespace_fd: int, *, routed: bool = False
+    ) -> None:
+        """Make the links of endpoints whose addresses are reserved, up to their routes.
+
+        `routed`: there is a default route already.
+        """
+        done: set[Version] = {4, 6} if routed else set()
         for endpoint in endpoints:
             network = self._store.find(endpoint.network)
             with Links() as links:
@@ -80,7 +107,7 @@ class Bridges:
                     )
                 )
             with inside(namespace_fd), Links() as links:
-                _configure(links, endpoint, network, routed)
+                _configure(links, endpoint, network, done)
 
     def leave(self, container_id: str, *, network: str = "") -> None:
         """Take back all that the container has, or what it has on one network. In `changing`.
@@ -104,6 +131,11 @@ class Bridges:
         with Links() as links:
             links.delete(network.bridge)
 
+    def renew_rules(self) -> None:
+        """Make the firewall's table again where there is one. In `changing`."""
+        if self._store.live().endpoints or nft.has_chain(self._store.table, rules.FIRST_CHAIN):
+            self.write_all_rules()
+
     def write_all_rules(self) -> None:
         """Put the firewall's table in place for the networks as they are. In `changing`."""
         live = self._store.live()
@@ -120,12 +152,11 @@ class Bridges:
                 self.write_all_rules()
 
     def _remove_rules(self, gone: tuple[rules.Forward, ...]) -> None:
-        chain = rules.state_chain(self._store.all())
-        if not nft.has_chain(self._store.table, chain):
+        if not nft.has_chain(self._store.table, rules.FIRST_CHAIN):
             return  # someone has taken the whole table away; the next start makes it
         try:
             nft.apply(rules.removed_text(self._store.table, gone))
-        except NetworkUnavailableError:
+        except NetworkUnavailableError:  # an element was missing
             self.write_all_rules()
 
     def _swept(self, endpoints: Iterable[Endpoint], links: Links) -> list[Endpoint]:
@@ -201,6 +232,11 @@ def _configure(links: Links, endpoint: Endpoint, network: Network, routed: set[V
             )
             routed.add(version)
     links.change(*messages)
+
+
+def _next_number(endpoints: Iterable[Endpoint]) -> int:
+    taken = {endpoint.interface for endpoint in endpoints}
+    return next(number for number in range(len(taken) + 1) if f"eth{number}" not in taken)
 
 
 def _free_address(member: Membership, endpoints: list[Endpoint], links: Links) -> None:

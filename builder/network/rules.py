@@ -14,6 +14,9 @@ from builder.network.addresses import Address, address_of
 from builder.network.model import Network, PortMapping, Protocol
 from cache.record import record
 
+FIRST_CHAIN = "publish"
+"""A chain that every table has."""
+
 _MAPS = """\
   map any4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
   map any6 { type inet_proto . inet_service : ipv6_addr . inet_service; }

@@ -5,13 +5,12 @@ from __future__ import annotations
 import _socket
 import os
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from builder.network import pasta
 from builder.network.addresses import Version
 from builder.network.bridge import Bridges
-from builder.network.errors import NetworkOptionError
 from builder.network.hostports import Ports, taken_by
 from builder.network.links import inside
 from builder.network.manage import default_network
@@ -22,6 +21,7 @@ from builder.network.release import release
 from builder.network.store import NetworkStore
 from builder.runtime.container import Container
 from builder.runtime.errors import InvalidOptionError
+from builder.runtime.exposed import exposed_ports
 from builder.runtime.liveness import boot_id
 from builder.runtime.networking import HOST_GATEWAY
 from builder.runtime.paths import ContainerPaths
@@ -276,12 +276,3 @@ def _extra_hosts(
                 "machine",
                 hint="with --network host there is, and on bridges",
             )
-
-
-def exposed_ports(container: Container) -> tuple[str, ...]:
-    """The ports that the image or --expose names: "80/tcp"; what is none is left out."""
-    found: dict[str, None] = {}
-    for text in (*container.config.exposed_ports, *container.host.networking.expose):
-        with suppress(NetworkOptionError):
-            found.update((port.container_text, None) for port in parse_expose(text))
-    return tuple(found)

@@ -117,6 +117,7 @@ class ContainerReport:
     container: Container
     state: ContainerState
     status: Status
+    ports: str = ""  # as `ps` shows them
 
     @property
     def is_running(self) -> bool:

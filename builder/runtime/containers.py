@@ -174,6 +174,11 @@ class Containers:
                 hint="pybuild rm -f removes the container",
             ) from error
 
+    def write_config(self, container: Container) -> None:
+        """Keep what has changed of what the container was asked to be."""
+        path = self.paths(container.container_id).config
+        write_atomically(path, encode_container(container), durable=not container.host.auto_remove)
+
     def state(self, container_id: str) -> ContainerState:
         """What was last written down."""
         try:

@@ -8,6 +8,7 @@ from builder.image.assemble import rfc3339
 from builder.image.codec import container_dict
 from builder.runtime.container import Container, ContainerReport
 from builder.runtime.limits import inspect_fields
+from builder.runtime.networkview import port_bindings
 from builder.runtime.paths import ContainerPaths
 from builder.runtime.security import security_document
 from builder.runtime.volumes_inspect import bind_texts, mount_documents, tmpfs_texts
@@ -24,8 +25,12 @@ def inspect_document(
     *,
     lowerdirs: tuple[str, ...],
     volume_dir: Callable[[str], str],
+    network: _Document,
 ) -> _Document:
-    """The object that `docker inspect` prints for a container. `lowerdirs`: of its image."""
+    """The object that `docker inspect` prints for a container.
+
+    `lowerdirs`: of its image; `network`: its NetworkSettings.
+    """
     container = report.container
     args = container.args
     return {
@@ -59,7 +64,7 @@ def inspect_document(
         },
         "Mounts": mount_documents(container.host.mounts, volume_dir),
         "Config": _config(container),
-        "NetworkSettings": {"Networks": {container.network_mode: {}}},
+        "NetworkSettings": network,
     }
 
 
@@ -86,6 +91,11 @@ def _host_config(container: Container) -> _Document:
         "Binds": bind_texts(host.mounts) or None,
         "Tmpfs": tmpfs_texts(host.mounts) or None,
         "NetworkMode": container.network_mode,
+        "PortBindings": port_bindings(container),
+        "PublishAllPorts": host.networking.publish_all,
+        "Dns": list(host.networking.dns),
+        "DnsOptions": list(host.networking.dns_options),
+        "DnsSearch": list(host.networking.dns_search),
         "AutoRemove": host.auto_remove,
         "ExtraHosts": [f"{name}:{address}" for name, address in host.networking.extra_hosts]
         or None,
@@ -105,7 +115,7 @@ def _config(container: Container) -> _Document:
     host = container.host
     return {
         "Hostname": container.hostname,
-        "Domainname": "",
+        "Domainname": host.networking.domainname,
         "User": "",
         "AttachStdin": host.stdin_open,
         "AttachStdout": True,

@@ -146,3 +146,19 @@ def test_no_more_is_kept_of_questions_than_a_bound(served: Served):
     for number in range(200):
         served.ask(query("example.org", number=number))
     assert len(served.server.forwarded) == 128
+
+
+def test_a_server_that_is_not_there_is_a_failure_at_once(served: Served):
+    served.upstream.close()
+    served.ask(query("example.org"))
+    while served.server.forwarded:
+        served.loop.step()
+    assert served.answer()[3] & 0xF == 2
+
+
+def test_a_server_that_says_nothing_is_given_up(served: Served, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("builder.sandbox.monitor.nameserver._WAIT_S", 0.01)
+    served.ask(query("example.org"))
+    while served.server.forwarded:
+        served.loop.step()
+    assert served.answer()[3] & 0xF == 2
