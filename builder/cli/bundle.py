@@ -21,8 +21,8 @@ from builder.settings import settings_from
 from builder.wiring import open_engine
 
 _PROCESS = (
-    "tty env env-file workdir user volume mount tmpfs entrypoint network hostname add-host "
-    "read-only read-only-tmpfs label stop-signal"
+    "tty env env-file workdir user volume mount tmpfs entrypoint network hostname domainname "
+    "add-host dns dns-option dns-search read-only read-only-tmpfs label stop-signal"
 )
 _NAMES = {*_PROCESS.split(), *(option.name for option in (*SECURITY, *LIMITS))}
 """The options of `run` that say something about a bundle; the others are about its running."""

@@ -8,17 +8,20 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
+from builder.errors import UnsupportedError
 from builder.kernel.capabilities import NAMES
 from builder.runtime.bundle import RunOptions, new_container, process_spec, sandbox_network
+from builder.runtime.devices import device_nodes, device_rules
+from builder.runtime.networkmode import host_name
 from builder.runtime.ociruntime import bundledir
 from builder.runtime.ociruntime.annotations import image_annotations
 from builder.runtime.ociruntime.bundlemounts import bundle_mounts, own_volumes
-from builder.runtime.ociruntime.devices import host_devices
+from builder.runtime.ociruntime.devices import host_devices, named_devices
 from builder.runtime.ociruntime.place import Place
 from builder.runtime.ociruntime.spec import spec_document
 from builder.runtime.paths import ContainerPaths
 from builder.sandbox.accounts import lookup_user
-from builder.sandbox.hostfiles import write_host_files
+from builder.sandbox.hostfiles import Resolver, write_host_files
 from builder.sandbox.rootfs import mounted
 from builder.sandbox.subids import IdRange, parsed_map
 from cache.descriptor import chain_id
@@ -27,7 +30,8 @@ from cache.record import record, replace
 if TYPE_CHECKING:
     from builder.engine import Engine
     from builder.image.model import StoredImage
-    from builder.runtime.container import Container
+    from builder.runtime.container import Container, HostConfig
+    from builder.runtime.networking import Networking
     from builder.sandbox.api import MountEntry, ProcessSpec
 
 _HOSTNAME = "container"
@@ -66,36 +70,44 @@ def write_bundle(engine: Engine, request: BundleRequest) -> None:
 
 def _container(image: StoredImage, request: BundleRequest) -> Container:
     """The container that the options ask for; its network is its own unless it is the host's."""
-    options = request.options
-    host = options.host
-    host = replace(
-        host,
-        network="none" if host.network == "default" else host.network,
-        hostname=host.hostname or _hostname(options),
-    )
     numbers = count()
+    host = replace(request.options.host, networking=_networking(request.options.host))
     return new_container(
         image,
         request.image,
-        replace(options, host=host),
+        replace(request.options, host=host),
         container_id="",
         created=0.0,
         new_volume_name=lambda: str(next(numbers)),
     )
 
 
-def _hostname(options: RunOptions) -> str:
-    of_host = "host" in {options.host.network, options.host.security.uts}
-    return os.uname().nodename if of_host else _HOSTNAME
+def _networking(host: HostConfig) -> Networking:
+    networking = host.networking
+    mode = "none" if networking.mode == "default" else networking.mode
+    if mode not in {"none", "host"}:
+        raise UnsupportedError(
+            f"bundle: --network {mode} is not supported",
+            hint="host and none are; whoever runs the bundle may connect its namespace",
+        )
+    of_host = "host" in {mode, host.security.uts}
+    hostname = networking.hostname or (host_name() if of_host else _HOSTNAME)
+    return replace(networking, mode=mode, hostname=hostname)
 
 
 def _spec(container: Container, bundle_dir: str, mounts: tuple[MountEntry, ...]) -> ProcessSpec:
-    host = container.host
+    host, networking = container.host, container.host.networking
     written = write_host_files(
         bundle_dir,
         hostname=container.hostname,
         network=sandbox_network(host),
-        extra_hosts=host.extra_hosts,
+        extra_hosts=networking.extra_hosts,
+        domainname=networking.domainname,
+        resolver=Resolver(
+            nameservers=networking.dns,
+            search=networking.dns_search,
+            options=networking.dns_options,
+        ),
     )
     root_fd = os.open(os.path.join(bundle_dir, "rootfs"), os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -111,6 +123,7 @@ def _spec(container: Container, bundle_dir: str, mounts: tuple[MountEntry, ...])
         host_files=tuple((target, os.path.basename(path)) for target, path in written),
         mounts=mounts,
         terminal_size=(0, 0),
+        devices=device_nodes(host.limits.devices),
     )
 
 
@@ -118,13 +131,15 @@ def _place(engine: Engine, container: Container, spec: ProcessSpec) -> Place:
     """This machine; for an ordinary user with the ids that are root's here."""
     uname = os.uname()
     rootless = engine.settings.rootless
+    others = host_devices() if spec.privileged else ()
     return Place(
         machine=uname.machine,
         release=uname.release,
         rootless=rootless,
         uid_ranges=_own_map("uid") if rootless else (),
         gid_ranges=_own_map("gid") if rootless else (),
-        devices=host_devices() if spec.privileged and not rootless else (),
+        devices=() if rootless else (*named_devices(spec.devices), *others),
+        device_rules=device_rules(container.host.limits),
         limits=container.host.limits.group,
         cgroup_path=container.host.limits.cgroup_parent,
     )

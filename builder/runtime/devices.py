@@ -32,7 +32,7 @@ def rule_devices(group: ControlGroup, limits: Limits) -> bool:
     Where it is not, nobody opens a node that the sandbox did not put there, and the nodes can be
     used as their mode allows. LimitError where that is more than was asked for, or less.
     """
-    asked = (*limits.device_rules, *_rules_of(limits.devices))
+    asked = device_rules(limits)
     if devicerules.enforce(group, (*DEFAULT_RULES, *asked)):
         return True
     if limits.device_rules:
@@ -41,6 +41,11 @@ def rule_devices(group: ControlGroup, limits: Limits) -> bool:
         if not {"r", "w"} <= set(device.access):
             raise _not_ruled("--device", f"{device.source}:{device.target}:{device.access}")
     return False
+
+
+def device_rules(limits: Limits) -> tuple[DeviceRule, ...]:
+    """What was asked for besides Docker's devices. InvalidOptionError for what is no device."""
+    return (*limits.device_rules, *_rules_of(limits.devices))
 
 
 def _not_ruled(option: str, value: str) -> LimitError:

@@ -1,11 +1,13 @@
-"""The devices of this machine, as a privileged container gets them."""
+"""The devices of this machine, as a runtime's document has them."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 
-from builder.runtime.ociruntime.place import DeviceNode
+from builder.runtime.ociruntime.place import OciDevice
+from builder.sandbox.api import DeviceNode
 
 _OWN_DIRECTORIES = frozenset({"pts", "shm", "mqueue", "fd", "hugepages"})
 """Directories of /dev that each container has its own of."""
@@ -17,28 +19,34 @@ _USUAL = frozenset(
 """What a runtime makes by itself."""
 
 
-def host_devices() -> tuple[DeviceNode, ...]:
-    """All device nodes below /dev that a container does not have anyway, sorted by path."""
-    found: list[DeviceNode] = []
+def host_devices() -> tuple[OciDevice, ...]:
+    """All nodes below /dev that a container does not have anyway, sorted: for a privileged one."""
+    found: list[OciDevice] = []
     for directory, subdirectories, files in os.walk("/dev"):
         if directory == "/dev":
             subdirectories[:] = [name for name in subdirectories if name not in _OWN_DIRECTORIES]
         for name in files:
             path = os.path.join(directory, name)
-            node = _node(path) if path not in _USUAL else None
+            node = _device(path, path) if path not in _USUAL else None
             if node is not None:
                 found.append(node)
     return tuple(sorted(found, key=lambda node: node.path))
 
 
-def _node(path: str) -> DeviceNode | None:
+def named_devices(nodes: Iterable[DeviceNode]) -> tuple[OciDevice, ...]:
+    """The nodes that a process gets by name."""
+    found = (_device(node.source, f"/dev/{node.path}") for node in nodes)
+    return tuple(device for device in found if device is not None)
+
+
+def _device(source: str, path: str) -> OciDevice | None:
     try:
-        status = os.lstat(path)
+        status = os.lstat(source)
     except FileNotFoundError:  # unplugged meanwhile
         return None
     if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
         return None
-    return DeviceNode(
+    return OciDevice(
         kind="c" if stat.S_ISCHR(status.st_mode) else "b",
         path=path,
         major=os.major(status.st_rdev),

@@ -16,10 +16,7 @@ _PLAIN = ("nosuid", "noexec", "nodev")
 
 def mount_documents(spec: ProcessSpec, place: Place) -> list[Document]:
     """All mounts, in the order in which they are made."""
-    system = (
-        *_system(spec, place),
-        *_shared(spec),
-    )
+    system = (*_system(spec, place), *_shared(spec), *_bound_devices(spec, place))
     return [*system, *(_mount(entry, spec, place) for entry in spec.mounts)]
 
 
@@ -71,6 +68,15 @@ def _shared(spec: ProcessSpec) -> list[Document]:
     size = f"size={spec.shm_size_bytes}"
     shm = _new("tmpfs", "/dev/shm", *_PLAIN, "mode=1777", size)  # noqa: S108 - no temporary file
     return [shm, queues]
+
+
+def _bound_devices(spec: ProcessSpec, place: Place) -> list[Document]:
+    """In a user namespace nobody makes a node: this machine's own is bound."""
+    if not place.rootless:
+        return []
+    return [
+        _bind(node.source, f"/dev/{node.path}", "bind", "nosuid", "noexec") for node in spec.devices
+    ]
 
 
 def _mount(entry: MountEntry, spec: ProcessSpec, place: Place) -> Document:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+from builder.sandbox.devicerules import DeviceRule
 from builder.sandbox.grouplimits import GroupLimits
 from builder.sandbox.subids import IdRange
 from cache.record import record
 
 
 @record
-class DeviceNode:
+class OciDevice:
     """A device that the container gets."""
 
     kind: Literal["b", "c"]
@@ -43,7 +44,8 @@ class Place:
     rootless: bool = False  # in a user namespace: no new devices, no rules for them
     uid_ranges: tuple[IdRange, ...] = ()  # of a user namespace that the runtime makes; (): none
     gid_ranges: tuple[IdRange, ...] = ()
-    devices: tuple[DeviceNode, ...] = ()  # besides those that every container has
+    devices: tuple[OciDevice, ...] = ()  # besides those that every container has
+    device_rules: tuple[DeviceRule, ...] = ()  # besides those that every container has
     limits: GroupLimits = GroupLimits()
     cgroup_path: str = ""  # below each hierarchy's root; "": the runtime's choice
 

@@ -10,6 +10,7 @@ import os
 import stat
 
 from builder.runtime.ociruntime.place import Place
+from builder.sandbox.devicerules import DeviceRule
 from builder.sandbox.errors import LimitError
 from builder.sandbox.grouplimits import DEFAULT_PERIOD_US, NO_LIMIT, DeviceRate, GroupLimits
 
@@ -31,8 +32,17 @@ def resources_document(place: Place, *, privileged: bool) -> Document:
         "blockIO": _block_io(limits),
     }
     if not place.rootless:
-        parts["devices"] = [{"allow": privileged, "access": "rwm"}]
+        rules: list[Document] = [{"allow": privileged, "access": "rwm"}]
+        parts["devices"] = [*rules, *map(_device_rule, place.device_rules)]
     return _said(parts)
+
+
+def _device_rule(rule: DeviceRule) -> Document:
+    document: Document = {"allow": True, "type": rule.kind, "access": rule.access}
+    for name, number in (("major", rule.major), ("minor", rule.minor)):
+        if number is not None:
+            document[name] = number
+    return document
 
 
 def _memory(limits: GroupLimits) -> Document:

@@ -9,17 +9,19 @@ import jsonschema
 import pytest
 
 from builder.runtime.ociruntime.codec import encode_document
-from builder.runtime.ociruntime.place import DeviceNode, Place
+from builder.runtime.ociruntime.place import OciDevice, Place
 from builder.runtime.ociruntime.spec import spec_document
 from builder.sandbox.api import (
     BindEntry,
     Credentials,
+    DeviceNode,
     JoinedNamespace,
     OverlayEntry,
     ProcessSpec,
     TmpfsEntry,
 )
 from builder.sandbox.confinement import Confinement
+from builder.sandbox.devicerules import DeviceRule
 from builder.sandbox.errors import LimitError
 from builder.sandbox.grouplimits import DeviceRate, GroupLimits
 from support.schemas import schema
@@ -217,7 +219,7 @@ def test_labels_of_security_modules_are_passed_on():
 
 
 def test_nothing_is_hidden_from_a_privileged_process():
-    node = DeviceNode("c", "/dev/fuse", 10, 229, 0o666)
+    node = OciDevice("c", "/dev/fuse", 10, 229, 0o666)
     found = document(Place("x86_64", "6.1.0", devices=(node,)), privileged=True)
     linux = found["linux"]
     assert linux["maskedPaths"] == linux["readonlyPaths"] == []
@@ -233,6 +235,20 @@ def test_nothing_is_hidden_from_a_privileged_process():
 
 def test_devices_are_denied_besides_those_that_runtimes_allow():
     assert document()["linux"]["resources"] == {"devices": [{"allow": False, "access": "rwm"}]}
+
+
+def test_a_device_that_was_asked_for_may_be_used_by_its_number():
+    rules = (DeviceRule("c", 10, 229, "rw"), DeviceRule("b", 8, None))
+    found = document(Place("x86_64", "6.1.0", device_rules=rules))["linux"]["resources"]
+    assert found["devices"][1:] == [
+        {"allow": True, "type": "c", "major": 10, "minor": 229, "access": "rw"},
+        {"allow": True, "type": "b", "major": 8, "access": "rwm"},
+    ]
+
+
+def test_an_ordinary_users_device_is_this_machines_node():
+    nodes = (DeviceNode("/dev/net/tun", "net/tun"),)
+    assert mount_at(document(ROOTLESS, devices=nodes), "/dev/net/tun")["source"] == "/dev/net/tun"
 
 
 def test_an_ordinary_users_container_has_a_user_namespace_and_no_rules_for_devices():
