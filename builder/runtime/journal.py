@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 EventKind = Literal["container", "image", "volume", "network"]
 KINDS: tuple[EventKind, ...] = ("container", "image", "volume", "network")
 
+_BY_NAME: dict[str, EventKind] = {kind: kind for kind in KINDS}
+
 MAX_BYTES = 1 << 20
 """Of a file: some thousand events."""
 
@@ -118,7 +120,7 @@ def event_of(line: bytes) -> Event | None:
     fields = cast("dict[str, object]", document)
     actor = fields.get("Actor")
     action, time_ns = fields.get("Action"), fields.get("timeNano")
-    kind = next((kind for kind in KINDS if kind == fields.get("Type")), None)
+    kind = _BY_NAME.get(str(fields.get("Type")))
     if not isinstance(actor, dict) or not isinstance(action, str) or not isinstance(time_ns, int):
         return None
     found = cast("dict[str, object]", actor)
@@ -167,13 +169,15 @@ def _means(event: Event, name: str, value: str) -> bool:
             key, equals, wanted = value.partition("=")
             return key in attributes and (not equals or attributes[key] == wanted)
         case "image":
-            names = {event.actor_id, attributes.get("name")} if event.kind == "image" else set()
-            return _names_image(value, {*names, attributes.get("image")})
+            known = [attributes.get("image", "")]
+            if event.kind == "image":
+                known += [event.actor_id, attributes.get("name", "")]
+            return _names_image(value, known)
         case _:
             is_named = attributes.get("name") == value or event.actor_id.startswith(value)
             return event.kind == name and is_named
 
 
-def _names_image(value: str, known: Iterable[str | None]) -> bool:
+def _names_image(value: str, known: Iterable[str]) -> bool:
     """With its tag or without."""
-    return any(one is not None and (one == value or one.startswith(f"{value}:")) for one in known)
+    return any(one == value or one.startswith(f"{value}:") for one in known)
