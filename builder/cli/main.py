@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "network prune": ("builder.cli.network_prune", "Remove the networks that no container uses"),
     "network rm": ("builder.cli.network_rm", "Remove networks"),
     "port": ("builder.cli.port", "Show where a container's ports can be reached"),
+    "info": ("builder.cli.info", "Show what there is: the store, the kernel's features, tools"),
     "version": ("builder.cli.version", "Show the version of pybuild and of what it runs on"),
     "volume create": ("builder.cli.volume_create", "Make a volume"),
     "volume inspect": ("builder.cli.volume_inspect", "Show all about volumes as JSON"),
@@ -62,6 +63,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image prune": ("builder.cli.image_prune", "Remove the images that nothing names or needs"),
     "builder prune": ("builder.cli.builder_prune", "Remove the build cache"),
     "system df": ("builder.cli.system_df", "Show what the store's room is used for"),
+    "system fsck": ("builder.cli.system_fsck", "Check all that the store holds"),
     "system prune": ("builder.cli.system_prune", "Remove all that nobody needs"),
 }
 """Command → its module and its line in the help; the module has a click command `command`.
@@ -104,7 +106,6 @@ GROUPS: dict[str, dict[str, str]] = {
     "builder": {"build": "build", "prune": "builder prune"},
     "buildx": {"build": "build", "prune": "builder prune"},
     "manifest": {"inspect": "manifest inspect"},
-    "system": {"df": "system df", "events": "events", "prune": "system prune"},
     "network": {
         "connect": "network connect",
         "create": "network create",
@@ -115,6 +116,13 @@ GROUPS: dict[str, dict[str, str]] = {
         "prune": "network prune",
         "remove": "network rm",
         "rm": "network rm",
+    },
+    "system": {
+        "df": "system df",
+        "events": "events",
+        "fsck": "system fsck",
+        "info": "info",
+        "prune": "system prune",
     },
     "volume": {
         "create": "volume create",

@@ -15,13 +15,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from builder.image.codec import decode_config, encode_config
-from builder.image.errors import AmbiguousImageError, InvalidReferenceError
+from builder.image.errors import AmbiguousImageError, InvalidImageError, InvalidReferenceError
 from builder.image.model import ImageConfig, Platform, StoredImage
 from builder.image.platform import normalised, parse_platform, serves
 from builder.image.reference import Reference, parse_reference
 from cache.descriptor import Descriptor
 from cache.digest import Digest, sha256_digest
-from cache.errors import NotFoundError
+from cache.errors import CorruptContentError, NotFoundError
 from cache.record import replace
 
 if TYPE_CHECKING:
@@ -178,6 +178,18 @@ class ImageStore:
     def list(self) -> tuple[StoredImage, ...]:
         """All images, the latest first."""
         return self._load("ORDER BY stored_at DESC, image_id")
+
+    def ids(self) -> frozenset[Digest]:
+        """Of all images, those too whose config is lost."""
+        return frozenset(row[0] for row in _select(self._database.connection(), ""))
+
+    def list_whole(self) -> tuple[StoredImage, ...]:
+        """As `list`, without those whose config is damaged."""
+        found: list[StoredImage] = []
+        for image_id in self.ids():
+            with suppress(NotFoundError, CorruptContentError, InvalidImageError):
+                found.append(self.get(image_id))
+        return tuple(found)
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""

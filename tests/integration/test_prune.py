@@ -159,3 +159,30 @@ def test_whoever_does_not_say_yes_keeps_all(pybuild: Pybuild) -> None:
     assert pybuild("images", "-q", "app").ok().stdout != ""
     assert "Total reclaimed space: " in pybuild("system", "prune", "-a", stdin="y\n").ok().stdout
     assert pybuild("images", "-q").ok().stdout == ""
+
+
+def test_a_check_finds_what_is_damaged_and_repair_makes_room_for_it(pybuild: Pybuild) -> None:
+    build(pybuild, "app")
+    assert "all as they should be" in pybuild("system", "fsck").ok().stdout
+    (layer,) = (path for path in (pybuild.root / "snapshots").glob("*/fs/one"))
+    content = layer.read_bytes()
+    layer.write_bytes(content.upper())
+    config = pybuild.root / "blobs" / "sha256" / pybuild.image_id("app").removeprefix("sha256:")
+    config.write_bytes(config.read_bytes() + b" ")
+    found = pybuild("system", "fsck")
+    assert found.status == 1
+    assert "has other files than it was made of" in found.stdout
+    assert config.name in found.stdout
+    pybuild("system", "fsck", "--repair").ok()
+    assert "all as they should be" in pybuild("system", "fsck").ok().stdout
+    build(pybuild, "app")
+    assert pybuild("run", "--rm", "--network", "none", "app", "cat", "/one").ok().stdout == "one\n"
+
+
+def test_unused_volumes_go_when_they_are_asked_for(pybuild: Pybuild) -> None:
+    build(pybuild, "app")
+    pybuild("run", "--network", "none", "-v", "/data", "app", "sh", "-c", "echo x > /data/x").ok()
+    assert "Deleted Volumes" not in pybuild("system", "prune", "-f").ok().stdout
+    assert pybuild("volume", "ls", "-q").ok().stdout != ""
+    assert "Deleted Volumes" in pybuild("system", "prune", "-f", "--volumes").ok().stdout
+    assert pybuild("volume", "ls", "-q").ok().stdout == ""
