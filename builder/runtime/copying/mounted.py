@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from builder.kernel import mount
 from builder.kernel.libc import AT_FDCWD
 from builder.kernel.paths import open_in_root
-from builder.runtime.errors import ContainerRunningError
-from builder.runtime.rootfs import container_rootfs
+from builder.runtime import control
+from builder.runtime.rootfs import container_rootfs, remove_traces
 from builder.sandbox.api import BindEntry, Credentials
 from builder.sandbox.rootfs import mounted
 from cache.descriptor import chain_id
@@ -35,7 +35,9 @@ def container_files(
     A running one's are those that its processes see. ContainerRunningError where another command
     has just taken it.
     """
-    root_fd = _running_root(container, containers)
+    paths = containers.paths(container.container_id)
+    running = containers.report(container).is_running
+    root_fd = control.open_root(paths) if running else None
     if root_fd is not None:
         try:
             yield root_fd
@@ -44,6 +46,7 @@ def container_files(
         return
     with ExitStack() as stack:
         stack.enter_context(containers.held(container.container_id))
+        stack.callback(remove_traces, container, paths, snapshots)
         root = stack.enter_context(container_rootfs(container, containers, snapshots))
         for entry in root.mounts(Credentials()):
             if isinstance(entry, BindEntry):  # a tmpfs has nothing in it while it isn't running
@@ -51,20 +54,6 @@ def container_files(
         if container.host.readonly_rootfs:
             mount.set_attributes(root.fd, mount.ATTR_RDONLY)
         yield root.fd
-
-
-def _running_root(container: Container, containers: Containers) -> int | None:
-    report = containers.report(container)
-    if not report.is_running:
-        return None
-    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
-    try:
-        return os.open(f"/proc/{report.state.pid}/root", flags)
-    except OSError as error:
-        raise ContainerRunningError(
-            f"the files of the running container {container.name} cannot be reached: "
-            f"{error.strerror}"
-        ) from error
 
 
 def _attach(entry: BindEntry, root_fd: int) -> None:
