@@ -21,7 +21,7 @@ _REFUSED_LONG = (
     "disable-content-trust env-host gpus io-maxbandwidth io-maxiops isolation "
     "kernel-memory label-file link link-local-ip platform "
     "pull quiet replace rmi rootfs runtime secret sig-proxy storage-opt "
-    "systemd timeout tz umask unsetenv use-api-socket userns volume-driver"
+    "systemd timeout tz umask unsetenv use-api-socket volume-driver"
 )
 _REFUSED_SHORT = {
     "q": "quiet",

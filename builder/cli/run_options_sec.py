@@ -21,6 +21,11 @@ OPTIONS = (
     single("--pid", metavar="MODE", text="private, host, container:NAME."),
     single("--uts", metavar="MODE", text="private, host, container:NAME."),
     single("--cgroupns", metavar="MODE", text="private, host, container:NAME."),
+    single(
+        "--userns",
+        metavar="MODE",
+        text="Ids of its own: auto[:size=N], keep-id[:uid=N,gid=N], nomap; host (the default).",
+    ),
     repeated("--sysctl", metavar="NAME=VALUE", text="A kernel setting of its namespaces."),
     repeated("--group-add", metavar="GROUP", text="A supplementary group more, by name or id."),
 )
@@ -45,9 +50,19 @@ def security_of(line: Line) -> Security:
         pid=_mode(line, "pid"),
         uts=_mode(line, "uts"),
         cgroupns=_mode(line, "cgroupns"),
+        userns=_userns(line),
         sysctls=tuple(dict(map(parse.parse_sysctl, line.lists.get("sysctl", ()))).items()),
         groups=tuple(map(parse.parse_group, line.lists.get("group-add", ()))),
     )
+
+
+def _userns(line: Line) -> str:
+    text = line.values.get("userns", "")
+    if text:
+        from builder.runtime.userns import parse_userns
+
+        parse_userns(text)
+    return text
 
 
 def _mode(line: Line, option: str) -> str:

@@ -83,7 +83,8 @@ def _layer(
     parent = chain_id(container.diff_ids)
     lease.add("chain", parent)
     paths = containers.paths(container.container_id)
-    with captured_changes(paths, parent, engine.snapshots, pause=pause) as active:
+    changes = captured_changes(container, paths, parent, engine.snapshots, pause=pause)
+    with changes as active:
         if not os.listdir(active.upperdir):
             return None
         layer = pack(active.upperdir, userxattr=active.mount.userxattr)

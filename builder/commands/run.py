@@ -10,6 +10,7 @@ from builder.engine import Engine
 from builder.events import Warned
 from builder.image.model import StoredImage
 from builder.runtime import ending
+from builder.runtime.assigning import user_of_keep_id
 from builder.runtime.bundle import RunOptions, new_container
 from builder.runtime.connecting import networks_of
 from builder.runtime.container import Container, HostConfig
@@ -160,6 +161,8 @@ def _new_container(
     if options.name:
         checked_name(options.name)
     options = replace(options, host=_settled_host(engine, options.host))
+    if options.user is None and options.host.security.userns:
+        options = replace(options, user=user_of_keep_id(options.host.security.userns))
     return new_container(
         image,
         request.image,

@@ -48,6 +48,7 @@ _CLOEXEC = 0x1
 _SET_FLAG = 0
 _SET_STRING = 1
 _CREATE = 6
+_ATTR_IDMAP = 0x00100000
 
 _mount = CFunction(
     "mount",
@@ -163,3 +164,9 @@ def set_attributes(
     attr = struct.pack("=QQQQ", attributes, 0, propagation, 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     check(_mount_setattr(mount_fd, b"", flags, attr, len(attr)))
+
+
+def set_idmap(mount_fd: int, user_namespace_fd: int) -> None:
+    """Have the files of a mount that has no place yet show the ids which that namespace maps."""
+    attr = struct.pack("=QQQQ", _ATTR_IDMAP, 0, 0, user_namespace_fd)
+    check(_mount_setattr(mount_fd, b"", AT_EMPTY_PATH, attr, len(attr)))

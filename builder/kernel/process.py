@@ -12,6 +12,7 @@ SIGKILL = 9
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _CLOSE_RANGE_CLOEXEC = 4
 _LAST_SIGNAL = 64
@@ -32,6 +33,8 @@ _SIGACTION_NUMBERS = {
 _prctl = CFunction(
     "prctl", ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong
 )
+_setfsuid = CFunction("setfsuid", ctypes.c_uint)
+_setfsgid = CFunction("setfsgid", ctypes.c_uint)
 _signal = CFunction("signal", ctypes.c_int, ctypes.c_void_p)
 _sigprocmask = CFunction("sigprocmask", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _pidfd_send_signal = SystemCall(424, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
@@ -52,9 +55,20 @@ def die_with_parent() -> None:
     prctl(_PR_SET_PDEATHSIG, SIGKILL)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of what this process's descendants leave behind, in place of init."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
 def keep_capabilities() -> None:
     """Let a change of all user ids from 0 to others leave the permitted set as it is."""
     prctl(_PR_SET_KEEPCAPS, 1)
+
+
+def set_fs_ids(uid: int, gid: int) -> None:
+    """Whose files this thread makes. The kernel takes and gives back capabilities with uid 0."""
+    _setfsgid(gid)
+    _setfsuid(uid)
 
 
 def set_no_new_privileges() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from builder.image.model import ContainerConfig, StoredImage
+from builder.runtime.assigning import id_maps
 from builder.runtime.container import Container, HostConfig
 from builder.runtime.errors import InvalidOptionError
 from builder.runtime.options import EnvEntry, clean_path
@@ -185,6 +186,7 @@ def process_spec(
             checked_profile=lsm.checked_profile,
             process_label=lsm.process_label,
         ),
+        id_maps=id_maps(host),
         readonly_rootfs=host.readonly_rootfs,
         terminal=host.terminal,
         terminal_size=terminal_size,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig
 from builder.runtime.container import Container
 from builder.runtime.control import paused
+from builder.runtime.shifting import give_back
 from builder.runtime.treecopy import copy_tree
 from cache.record import replace
 
@@ -24,7 +25,12 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @contextmanager
 def captured_changes(
-    paths: ContainerPaths, parent: ChainId, snapshots: Snapshotter, *, pause: bool
+    container: Container,
+    paths: ContainerPaths,
+    parent: ChainId,
+    snapshots: Snapshotter,
+    *,
+    pause: bool,
 ) -> Generator[ActiveSnapshot, None, None]:
     """What the container has changed, as a snapshot over `parent` that nobody else writes to.
 
@@ -39,6 +45,8 @@ def captured_changes(
                 _copy(paths.upperdir, active)
         else:
             _copy(paths.upperdir, active)
+        if active.mount.userxattr:
+            give_back(container.host, active.upperdir)
         yield active
     finally:
         snapshots.discard(active)

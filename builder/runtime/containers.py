@@ -10,11 +10,12 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from builder.kernel.cgroup import ControlGroup
+from builder.runtime.assigning import with_ids
 from builder.runtime.codec import decode_container, decode_state, encode_container, encode_state
 from builder.runtime.container import (
     EXIT_KILLED,
@@ -36,6 +37,7 @@ from builder.runtime.journal import Journal
 from builder.runtime.liveness import ProcessIdentity, boot_id, is_alive
 from builder.runtime.names import candidate_names
 from builder.runtime.paths import ContainerPaths
+from builder.runtime.sharing import with_full_ids
 from builder.runtime.volumes_store import Volumes
 from cache.digest import Digest
 from cache.errors import NotFoundError
@@ -90,7 +92,7 @@ class Containers:
         lock_fd = -1
         try:
             with self._database.transaction() as connection:
-                named = _with_name(connection, container)
+                named = self._assigned(_with_name(connection, container))
                 _insert(connection, named)
                 self.volumes.claim(connection, named.container_id, named.host.mounts)
                 os.mkdir(paths.container_dir, 0o700)
@@ -107,6 +109,21 @@ class Containers:
         finally:
             if lock_fd >= 0:
                 os.close(lock_fd)
+
+    def _assigned(self, container: Container) -> Container:
+        """With what it is given of this machine, now that nobody else makes a container."""
+        host = container.host
+        security = with_full_ids(host.security, self.find)
+        container = replace(container, host=replace(host, security=security))
+        return with_ids(container, self._all_others)
+
+    def _all_others(self) -> Iterator[Container]:
+        """All that have a record; one that is damaged runs no more."""
+        for name in self._directories():
+            try:
+                yield self.load(name)
+            except BrokenContainerError:
+                continue
 
     @contextmanager
     def held(self, container_id: str, *, wait_s: float = 0.2) -> Generator[int, None, None]:
@@ -209,6 +226,10 @@ class Containers:
         """The containers whose records can be read, whatever they do; no state is looked at."""
         found = (self._readable(row[0]) for row in self._rows(""))
         return tuple(container for container in found if container is not None)
+
+    def report_of(self, container_id: str) -> ContainerReport:
+        """As `report`; UnknownContainerError where it is gone."""
+        return self.report(self.load(self.find(container_id)))
 
     def reports(self) -> tuple[ContainerReport, ...]:
         """All containers, the latest first, without those that `sweep` would remove."""

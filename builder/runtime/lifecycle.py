@@ -23,6 +23,8 @@ from builder.runtime.groups import make_group
 from builder.runtime.liveness import boot_id, identity_of
 from builder.runtime.pipes import ContainerPipes
 from builder.runtime.rootfs import container_rootfs
+from builder.runtime.sharing import joined_namespaces
+from builder.runtime.shifting import give_to_root_of
 from builder.runtime.signalnames import signal_number
 from builder.sandbox.accounts import lookup_user
 from builder.sandbox.api import Hooks
@@ -140,19 +142,21 @@ def _begun(
     paths = runner.containers.paths(container.container_id)
     network = around.network
     with container_rootfs(container, runner.containers, runner.snapshots) as root:
-        groups = container.host.security.groups
-        account = lookup_user(root.fd, container.config.user, more_groups=groups)
+        security = container.host.security
+        account = lookup_user(root.fd, container.config.user, more_groups=security.groups)
+        host_files = network.prepare()
+        give_to_root_of(container.host, [path for _, path in host_files])
         spec = process_spec(
             container,
             paths,
             credentials=account.credentials,
             home=account.home,
             every_capability=NAMES,
-            host_files=network.prepare(),
+            host_files=host_files,
             mounts=root.mounts(account.credentials),
             terminal_size=(attachment and attachment.window_size) or (0, 0),
             cgroup_files=around.group.join_files,
-            joined=network.joined(),
+            joined=(*network.joined(), *joined_namespaces(security, runner.containers.report_of)),
             devices=device_nodes(container.host.limits.devices),
             devices_ruled=around.group.rules_devices,
         )

@@ -73,6 +73,10 @@ class ContainerPaths:
         return os.path.join(self.container_dir, "work")
 
     @property
+    def shifted(self) -> str:
+        return os.path.join(self.container_dir, "shifted")  # the image with other owners
+
+    @property
     def rootfs(self) -> str:
         return os.path.join(self.container_dir, "rootfs")
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from builder.image.jsonobject import parse_object
 from builder.runtime.container import Container
+from builder.runtime.shifting import shown_ids, with_own_ids
 from builder.runtime.volumes_mounts import Mounting
 from builder.sandbox.mountpoints import BASE_POINTS, Traces, make_stubs, over_stubs
 from builder.sandbox.rootfs import mounted
+from builder.sandbox.userns import writing_as_root_of
 from cache.descriptor import chain_id
 from cache.snapshot.api import Mount
 from cache.snapshot.merge import copy_directory_metadata
@@ -64,8 +66,10 @@ def container_rootfs(
         points = (*BASE_POINTS, *mounting.points)
         traces = Traces(mount, make_stubs(paths.stubs, points))
         over = over_stubs(mount, paths.stubs)
-        stack.enter_context(mounted(over, paths.rootfs, volatile=False))
-        traces.make_missing(paths.rootfs, points)
+        shift = stack.enter_context(shown_ids(container, userxattr=mount.userxattr))
+        stack.enter_context(mounted(over, paths.rootfs, volatile=False, shift=shift))
+        with writing_as_root_of(shift):
+            traces.make_missing(paths.rootfs, points)
         if not container.host.auto_remove:
             content = json.dumps(traces.fields()).encode()
             write_atomically(paths.traces, content, durable=False)
@@ -95,6 +99,8 @@ def remove_traces(container: Container, paths: ContainerPaths, snapshots: Snapsh
 def writable_mount(container: Container, paths: ContainerPaths, snapshots: Snapshotter) -> Mount:
     """The image's layers with the container's own above them; that one is made if need be."""
     view = snapshots.view(chain_id(container.diff_ids))
+    if view.userxattr:
+        view = with_own_ids(container, paths, view)
     if not os.path.isdir(paths.workdir):
         os.makedirs(paths.upperdir, 0o755, exist_ok=True)
         if view.lowerdirs:  # the upperdir's metadata is that of the root directory

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from builder.errors import UnsupportedError
 from builder.image.jsonobject import JsonObject
 from builder.runtime.errors import InvalidOptionError
 from builder.sandbox.api import DEFAULT_CAPABILITIES
@@ -42,6 +41,8 @@ class Security:
     uts: str = ""  # "", "private", "host" or "container:ID"
     cgroupns: str = ""  # "", "private", "host" or "container:ID"
     userns: str = ""  # "", "host" or as builder.runtime.userns has it
+    uid_map: tuple[tuple[int, int, int], ...] = ()  # of its own user namespace; () for none
+    gid_map: tuple[tuple[int, int, int], ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     groups: tuple[str, ...] = ()  # of the container, by name or number
 
@@ -58,6 +59,8 @@ def security_dict(security: Security) -> dict[str, object]:
         **{name: getattr(security, name) for name in _TEXTS},
         **{name: list(getattr(security, name)) for name in _LISTS},
         "sysctls": dict(security.sysctls),
+        "uid_map": _map_texts(security.uid_map),
+        "gid_map": _map_texts(security.gid_map),
     }
 
 
@@ -80,7 +83,23 @@ def security_of(document: JsonObject) -> Security:
         userns=document.text("userns"),
         sysctls=document.pairs("sysctls"),
         groups=document.texts("groups") or (),
+        uid_map=_ranges(document, "uid_map"),
+        gid_map=_ranges(document, "gid_map"),
     )
+
+
+def _map_texts(ranges: tuple[tuple[int, int, int], ...]) -> list[str]:
+    return [f"{inside}:{outside}:{count}" for inside, outside, count in ranges]
+
+
+def _ranges(document: JsonObject, name: str) -> tuple[tuple[int, int, int], ...]:
+    ranges: list[tuple[int, int, int]] = []
+    for text in document.texts(name) or ():
+        numbers = text.split(":")
+        if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
+            raise document.error(name, "is no map of ids")
+        ranges.append((int(numbers[0]), int(numbers[1]), int(numbers[2])))
+    return tuple(ranges)
 
 
 def capabilities(security: Security, every: tuple[str, ...]) -> tuple[str, ...]:
@@ -112,9 +131,6 @@ def confinement(
     InvalidOptionError for a sysctl of a namespace that is the host's.
     """
     _check_sysctls(security, own_network=own_network)
-    for option, mode in _modes(security):
-        if mode.startswith("container:"):
-            raise UnsupportedError(f"--{option} {mode} is not supported")
     masked, readonly = _paths(security)
     return Confinement(
         masked=masked,
@@ -128,10 +144,11 @@ def confinement(
 
 def of_host(security: Security) -> frozenset[Namespace]:
     """The namespaces that are the host's, besides the network."""
-    return frozenset(kind for kind, mode in _modes(security) if mode == "host")
+    return frozenset(kind for kind, mode in namespace_modes(security) if mode == "host")
 
 
-def _modes(security: Security) -> tuple[tuple[Namespace, str], ...]:
+def namespace_modes(security: Security) -> tuple[tuple[Namespace, str], ...]:
+    """(kind, mode) of each namespace that can be shared; a network's is not among them."""
     return (
         ("ipc", security.ipc),
         ("pid", security.pid),
@@ -199,7 +216,15 @@ def security_document(security: Security) -> dict[str, object]:
         "CgroupnsMode": security.cgroupns or "private",
         "UsernsMode": security.userns,
         "GroupAdd": list(security.groups) or None,
+        "IDMappings": _mappings(security),
         "Sysctls": dict(security.sysctls) or None,
         "MaskedPaths": list(masked_paths() if masked is None else masked),
         "ReadonlyPaths": list(readonly),
     }
+
+
+def _mappings(security: Security) -> dict[str, list[str]] | None:
+    """As Podman shows them; Docker has no such thing for one container."""
+    if not security.uid_map:
+        return None
+    return {"UidMap": _map_texts(security.uid_map), "GidMap": _map_texts(security.gid_map)}

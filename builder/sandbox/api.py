@@ -96,6 +96,14 @@ class DeviceNode:
     path: str  # below the process's /dev
 
 
+@record
+class IdMaps:
+    """The ids of a user namespace; ranges are (first inside, first outside, count)."""
+
+    uids: tuple[tuple[int, int, int], ...]
+    gids: tuple[tuple[int, int, int], ...]
+
+
 MountEntry = BindEntry | TmpfsEntry | OverlayEntry
 
 
@@ -115,6 +123,7 @@ class ProcessSpec:
     no_new_privileges: bool = False
     seccomp: str = "default"  # "default", "unconfined" or a profile, Docker's JSON
     confinement: Confinement = Confinement()
+    id_maps: IdMaps | None = None  # of a user namespace of its own; None for the caller's
     privileged: bool = False  # no masks, rw /sys, all capabilities: --security=insecure
     readonly_rootfs: bool = False
     terminal: bool = False  # a pty from the container's own devpts; stdio is that

@@ -15,6 +15,7 @@ from builder.sandbox.launch import launch
 from builder.sandbox.monitor.charge import CHARGE, Charge, encoded
 from builder.sandbox.process import SandboxProcess
 from builder.sandbox.server_process import ServerProcess
+from builder.sandbox.userns import with_maps
 from cache.statedir import StateDir
 
 
@@ -51,6 +52,7 @@ class NamespaceExecutor:
         hooks: Hooks = Hooks(),  # noqa: B008 - frozen
     ) -> SandboxProcess:
         server = self._running_server()
+        hooks = with_maps(spec.id_maps, hooks)
         with ExitStack() as stack:
             descriptors = stack.enter_context(requests.Descriptors())
             request = requests.request_of(

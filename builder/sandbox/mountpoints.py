@@ -21,6 +21,7 @@ from builder.kernel.paths import open_beneath, open_in_root
 from builder.kernel.xattrs import read_all
 from builder.sandbox.hostfiles import HOSTNAME, HOSTS, RESOLV_CONF
 from builder.sandbox.rootfs import mounted
+from builder.sandbox.userns import Shift, writing_as_root_of
 from cache.record import record
 from cache.snapshot.api import Mount
 
@@ -51,7 +52,13 @@ BASE_POINTS = (
 
 @contextmanager
 def mounted_with_points(
-    mount: Mount, at: str, points: Sequence[MountPoint], *, stub_dir: str, volatile: bool
+    mount: Mount,
+    at: str,
+    points: Sequence[MountPoint],
+    *,
+    stub_dir: str,
+    volatile: bool,
+    shift: Shift | None = None,
 ) -> Generator[str]:
     """As `rootfs.mounted`, with every one of `points` present inside.
 
@@ -61,8 +68,9 @@ def mounted_with_points(
     stubs = make_stubs(stub_dir, points)
     traces = Traces(mount, stubs)
     try:
-        with mounted(over_stubs(mount, stub_dir), at, volatile=volatile):
-            traces.make_missing(at, points)
+        with mounted(over_stubs(mount, stub_dir), at, volatile=volatile, shift=shift):
+            with writing_as_root_of(shift):
+                traces.make_missing(at, points)
             yield at
     finally:
         traces.remove(at)

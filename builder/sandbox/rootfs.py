@@ -6,11 +6,12 @@ import errno
 import os
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from builder.errors import IsolationError
 from builder.kernel import mount as kernel_mount
 from builder.kernel.namespaces import CLONE_FS, unshare
+from builder.sandbox.userns import Shift, shifted_clone, writing_as_root_of
 from cache.snapshot.api import Mount
 
 _MAX_OPTION_BYTES = 4095  # mount(2) takes a page
@@ -19,14 +20,15 @@ _ESCAPED = str.maketrans({"\\": "\\\\", ":": "\\:", ",": "\\,"})
 
 
 @contextmanager
-def mounted(mount: Mount, at: str, *, volatile: bool) -> Generator[str]:
+def mounted(mount: Mount, at: str, *, volatile: bool, shift: Shift | None = None) -> Generator[str]:
     """The root filesystem at the directory `at` for as long as the block lasts.
 
-    `volatile` leaves writes to the page cache alone: for what is worthless after a crash. To be
-    called in the namespace of `idmap.enter_private_namespaces`.
+    `volatile` leaves writes to the page cache alone: for what is worthless after a crash. `shift`
+    shows it under the ids of a user namespace. To be called in the namespace of
+    `idmap.enter_private_namespaces`.
     """
     try:
-        attach(mount, at, volatile=volatile)
+        attach(mount, at, volatile=volatile, shift=shift)
     except OSError as error:
         raise denied(mount, error) from error
     try:
@@ -35,9 +37,12 @@ def mounted(mount: Mount, at: str, *, volatile: bool) -> Generator[str]:
         detach(at)
 
 
-def attach(mount: Mount, at: str, *, volatile: bool) -> None:
+def attach(mount: Mount, at: str, *, volatile: bool, shift: Shift | None = None) -> None:
     """Mount; the caller detaches. OSError as the kernel gives it."""
     mount = distinct(mount)
+    if shift is not None:
+        _attach_shifted(mount, at, shift, volatile=volatile)
+        return
     tree_dir = _single_tree(mount)
     if tree_dir is not None:
         _bind(tree_dir, at, readonly=mount.upperdir is None)
@@ -47,6 +52,34 @@ def attach(mount: Mount, at: str, *, volatile: bool) -> None:
         kernel_mount.mount("overlay", at, "overlay", 0, options)
     else:
         _mount_with_relative_names(mount, at, volatile=volatile)
+
+
+def _attach_shifted(mount: Mount, at: str, shift: Shift, *, volatile: bool) -> None:
+    """An overlay over mounts with other ids, by the names of their descriptors.
+
+    On disk all ids stay as they are, those of new files too. The kernel makes directories of its
+    own in the workdir, as whoever mounts.
+    """
+    with ExitStack() as stack:
+
+        def shown(directory: str) -> str:
+            fd = shifted_clone(directory, shift)
+            stack.callback(os.close, fd)
+            return f"/proc/self/fd/{fd}"
+
+        lowerdirs = tuple(map(shown, mount.lowerdirs))
+        upperdir, workdir = mount.upperdir, mount.workdir
+        if upperdir is not None and workdir is not None:
+            parent = os.path.commonpath((upperdir, workdir))  # both must be of one mount
+            place = shown(parent)
+            upperdir = os.path.join(place, os.path.relpath(upperdir, parent))
+            workdir = os.path.join(place, os.path.relpath(workdir, parent))
+        named = Mount(lowerdirs, upperdir, workdir, userxattr=mount.userxattr)
+        options = overlay_options(named, volatile=volatile)
+        if len(os.fsencode(options)) > _MAX_OPTION_BYTES:
+            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), at)
+        with writing_as_root_of(shift):
+            kernel_mount.mount("overlay", at, "overlay", 0, options)
 
 
 def detach(at: str) -> None:

@@ -29,7 +29,9 @@ def _made(entry: Mount, *, rootless: bool, nodev: int) -> int:
         case BindMount():
             return _bind(entry, nodev)
         case TmpfsMount():
-            return mount.new_filesystem("tmpfs", entry.options, entry.attributes)
+            # owned by 0 also in a new user namespace, whose root this process is not yet
+            options = ("uid=0", "gid=0", *entry.options)
+            return mount.new_filesystem("tmpfs", options, entry.attributes)
         case OverlayMount():
             return _overlay(entry, rootless=rootless, nodev=nodev)
 

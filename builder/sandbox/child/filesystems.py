@@ -186,7 +186,7 @@ def _new_hierarchy(controllers: str, attributes: int) -> int:
         return -1
 
 
-def attach(special: Special, root_fd: int, report: Report) -> None:
+def attach(special: Special, root_fd: int, report: Report, *, privileged: bool) -> None:
     """Put them in the root filesystem."""
     for name, tree_fd in (
         ("proc", special.proc_fd),
@@ -197,7 +197,7 @@ def attach(special: Special, root_fd: int, report: Report) -> None:
         target_fd = open_plain_directory(root_fd, name)
         mount.attach(tree_fd, target_fd)
         os.close(target_fd)
-    _attach_cgroups(special, report)
+    _attach_cgroups(special, report, privileged=privileged)
     for name, tree_fd in (
         ("pts", special.pts_fd),
         ("shm", special.shm_fd),
@@ -209,7 +209,7 @@ def attach(special: Special, root_fd: int, report: Report) -> None:
             _attach_below(special.dev_fd, name, tree_fd)
 
 
-def _attach_cgroups(special: Special, report: Report) -> None:
+def _attach_cgroups(special: Special, report: Report, *, privileged: bool) -> None:
     if not special.cgroups:
         return
     report.doing("mount", "/sys/fs/cgroup")
@@ -223,7 +223,7 @@ def _attach_cgroups(special: Special, report: Report) -> None:
         _attach_below(top_fd, name, tree_fd)
     for name in _single_controllers(hierarchies):
         os.symlink(_group_of(name, hierarchies), name, dir_fd=top_fd)
-    if hierarchies:
+    if hierarchies and not privileged:
         mount.set_attributes(top_fd, mount.ATTR_RDONLY)
 
 

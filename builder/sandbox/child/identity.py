@@ -7,7 +7,12 @@ import os
 import resource
 
 from builder.kernel import capabilities, seccomp
-from builder.kernel.process import die_with_parent, keep_capabilities, set_no_new_privileges
+from builder.kernel.process import (
+    die_with_parent,
+    keep_capabilities,
+    set_dumpable,
+    set_no_new_privileges,
+)
 from builder.sandbox.child.request import Request
 from builder.sandbox.child.wire import Report
 
@@ -56,6 +61,16 @@ def enter(request: Request, report: Report) -> None:
     die_with_parent()  # once more: the change of ids has undone it
     _load_filter(request.seccomp_fd, report)
     capabilities.set_sets(effective=own, permitted=own)
+
+
+def become_root(report: Report) -> None:
+    """Take the ids of the root of the user namespace that this process was made in."""
+    report.doing("user", "0:0")
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    os.setgroups(())
+    die_with_parent()  # once more: the change of ids has undone it
+    set_dumpable(dumpable=True)  # else its own entries in /proc would not be its own
 
 
 def _set_ids(request: Request, report: Report) -> None:

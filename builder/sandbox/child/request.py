@@ -82,6 +82,7 @@ class Request(Record):
         "joined_fds",
         "mounts",
         "new_network",
+        "new_user",
         "no_new_privileges",
         "oom_score_adj",
         "privileged",
@@ -112,6 +113,7 @@ class Request(Record):
         mounts: tuple[Mount, ...],
         hostname: str,
         new_network: bool,
+        new_user: bool,
         confinement: Confinement,
         capabilities: int,
         no_new_privileges: bool,
@@ -142,6 +144,7 @@ class Request(Record):
         self.mounts = mounts
         self.hostname = hostname
         self.new_network = new_network
+        self.new_user = new_user
         self.confinement = confinement
         self.capabilities = capabilities  # a mask: the bounding set
         self.no_new_privileges = no_new_privileges

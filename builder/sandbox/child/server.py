@@ -12,8 +12,8 @@ import select
 import sys
 
 from builder.kernel import namespaces
-from builder.kernel.process import SIGKILL, close_except, reset_signals
-from builder.sandbox.child import wire
+from builder.kernel.process import SIGKILL, adopt_orphans, close_except, reset_signals
+from builder.sandbox.child import leftovers, wire
 from builder.sandbox.child.request import Request, decoded
 from builder.sandbox.child.setup import run_child
 
@@ -44,6 +44,8 @@ class Server:
         self._control = control
         self._own_pidfd = os.pidfd_open(os.getpid())
         self.children: dict[int, tuple[int, _socket.socket]] = {}  # by pidfd: pid, status socket
+        # mount namespaces of those whose end isn't that of all their processes
+        self._shared_pids: dict[int, str] = {}
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
@@ -70,6 +72,9 @@ class Server:
         """Wait for a process that has ended, and tell; the wait status."""
         pid, status_socket = self.children.pop(pidfd)
         _, wait_status = os.waitpid(pid, 0)  # all of its pid namespace are gone when this returns
+        if pidfd in self._shared_pids:
+            others = frozenset(other for other, _ in self.children.values())
+            leftovers.end_all(self._shared_pids.pop(pidfd), others)
         self._poll.unregister(pidfd)
         wire.send(status_socket, (wire.ENDED, wait_status))
         status_socket.close()
@@ -107,6 +112,9 @@ class Server:
             close_except({setup_fd, self._own_pidfd, *fds})
             run_child(request, _seqpacket(setup_fd), self._own_pidfd)
         self.children[pidfd] = (pid, status_socket)
+        if not request.confinement.has_own(namespaces.CLONE_NEWPID):
+            self._shared_pids[pidfd] = leftovers.mount_namespace_of(pid)
+            adopt_orphans()
         self._poll.register(pidfd, select.POLLIN)
         wire.send(status_socket, (wire.STARTED, pid), (pidfd,))
 
@@ -124,6 +132,7 @@ def _forked(request: Request) -> tuple[int, int]:
 
 def _new_namespaces(request: Request) -> int:
     flags = namespaces.CLONE_NEWNS | (namespaces.CLONE_NEWNET if request.new_network else 0)
+    flags |= namespaces.CLONE_NEWUSER if request.new_user else 0
     # that of cgroups is made when the process has joined them: they are its roots
     return flags | request.confinement.namespaces & ~namespaces.CLONE_NEWCGROUP
 

@@ -93,12 +93,16 @@ def _enter_root(request: Request, report: Report) -> None:
     """Make the root filesystem, with all that is mounted in it, this process's only one."""
     report.doing("mount", "/")
     mount.mount("none", "/", "", mount.MS_REC | mount.MS_SLAVE)
-    special = filesystems.prepare(request, report)
     nodes = devices.take_nodes(request, report)
     prepared = binds.prepare(request, report)
     report.doing("pivot_root", request.rootfs_dir)
-    root_fd = _pivot(request.rootfs_dir, devices_usable=request.devices_usable)
-    filesystems.attach(special, root_fd, report)
+    place_fd = os.open(request.rootfs_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    if request.new_user:  # until here with the caller's id, who may open its own files
+        identity.become_root(report)
+    special = filesystems.prepare(request, report)
+    report.doing("pivot_root", request.rootfs_dir)
+    root_fd = _pivot(place_fd, devices_usable=request.devices_usable)
+    filesystems.attach(special, root_fd, report, privileged=request.privileged)
     devices.populate(special, nodes, request, report)
     if request.terminal:
         devices.open_terminal(special, request, report)
@@ -117,8 +121,7 @@ def _enter_root(request: Request, report: Report) -> None:
     settings.label(special, request.confinement, report)
 
 
-def _pivot(rootfs_dir: str, *, devices_usable: bool) -> int:
-    place_fd = os.open(rootfs_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+def _pivot(place_fd: int, *, devices_usable: bool) -> int:
     root_fd = mount.clone_tree(place_fd)
     if not devices_usable:
         # CAP_MKNOD is among the default capabilities: a node of a disk may be made, never opened

@@ -34,6 +34,10 @@ class Execs:
         self._running: dict[int, tuple[int, Ended]] = {}  # by pidfd: pid, whom to tell
         self._unread: list[Source] = []  # terminals whose client is gone
 
+    @property
+    def pids(self) -> frozenset[int]:
+        return frozenset(pid for pid, _ in self._running.values())
+
     def start(self, client: Connection, fds: tuple[int, ...]) -> None:
         """Do a client's request.
 

@@ -9,6 +9,7 @@ import time
 from builder.kernel.cgroup import ControlGroup
 from builder.kernel.process import SIGKILL, ignore_broken_pipes, send_signal, set_dumpable
 from builder.kernel.sockets import accept
+from builder.sandbox.child import leftovers
 from builder.sandbox.monitor.connection import Connection
 from builder.sandbox.monitor.execs import Execs
 from builder.sandbox.monitor.first import FirstProcess
@@ -49,6 +50,7 @@ class Monitor:
         self.streams = Streams(self._loop, charge)
         self.process = FirstProcess(charge.pid, pidfd, self._group)
         self.execs = Execs(self._loop, charge.pid, pidfd, self._group)
+        self._shared_pids = leftovers.outlives(charge.pid)
         self._clients: list[Connection] = []
         self._owner: Connection | None = None
         self._is_stopped_by_user = False
@@ -152,6 +154,8 @@ class Monitor:
     def _reap(self, _: int) -> None:
         self._loop.unwatch(self.process.pidfd)
         _, wait_status = os.waitpid(self.process.pid, 0)  # all of its pid namespace are gone
+        if self._shared_pids:  # in which others live on
+            leftovers.end_all(self._shared_pids, self.execs.pids)
         self._end(wait_status)
 
     def _end(self, wait_status: int) -> None:
