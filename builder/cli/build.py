@@ -12,6 +12,7 @@ import click
 
 from builder.cli import build_options as options
 from builder.cli.build_docker import BuildCommand, with_harmless_options
+from builder.cli.build_limits import LimitOptions, step_limits, with_limit_options
 from builder.cli.command import files
 from builder.cli.registry_options import RegistryOptions, access_of, with_registry_options
 from builder.cli.render.choose import renderer_for
@@ -25,7 +26,7 @@ from builder.wiring import open_engine
 from builder.worker.contexts import MAIN_CONTEXT, BuildContexts, open_contexts
 
 
-class Arguments(RegistryOptions):
+class Arguments(RegistryOptions, LimitOptions):
     """The command's options as click hands them over."""
 
     context: str | None
@@ -47,8 +48,6 @@ class Arguments(RegistryOptions):
     secrets: tuple[str, ...]
     ssh: tuple[str, ...]
     add_hosts: tuple[str, ...]
-    shm_size: str | None
-    ulimits: tuple[str, ...]
     allow: tuple[str, ...]
     call: str
     check: bool
@@ -112,6 +111,7 @@ class Arguments(RegistryOptions):
 @click.option("--push", is_flag=True, help="Short for --output type=registry.")
 @click.option("--pull", is_flag=True, help="Ask the registries for images that are stored, too.")
 @with_registry_options
+@with_limit_options
 @click.option(
     "--progress",
     default="auto",
@@ -143,14 +143,6 @@ class Arguments(RegistryOptions):
     multiple=True,
     metavar="NAME:IP",
     help="A line of /etc/hosts in RUN steps.",
-)
-@click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in RUN steps (64m).")
-@click.option(
-    "--ulimit",
-    "ulimits",
-    multiple=True,
-    metavar="NAME=SOFT[:HARD]",
-    help="A resource limit of RUN steps.",
 )
 @click.option(
     "--allow", multiple=True, metavar="ENTITLEMENT", help="security.insecure or network.host."
@@ -208,6 +200,7 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
         outputs=outputs_of(arguments),
         secrets=options.secrets_of(arguments["secrets"], os.environ),
         ssh=options.ssh_of(arguments["ssh"], os.environ),
+        limits=step_limits(arguments),
         pull=arguments["pull"],
     )
     for path in filter(None, (arguments["iidfile"], arguments["metadata_file"])):
@@ -239,7 +232,6 @@ def outputs_of(arguments: Arguments) -> tuple[OutputSpec, ...]:
 
 def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendOptions:
     """What the command line says about the meaning of the Dockerfile."""
-    shm_size = arguments["shm_size"]
     return FrontendOptions(
         build_args=_build_args(arguments),
         target=arguments["target"],
@@ -254,8 +246,6 @@ def frontend_options(arguments: Arguments, contexts: BuildContexts) -> FrontendO
             name for text in arguments["no_cache_filter"] for name in text.split(",")
         ),
         extra_hosts=options.hosts_of(arguments["add_hosts"]),
-        shm_size_bytes=options.size_in_bytes(shm_size, "shm-size") if shm_size else 0,
-        ulimits=options.ulimits_of(arguments["ulimits"]),
         allow=frozenset(arguments["allow"]),
         epoch=_epoch(os.environ),
         ignore=contexts.tree(MAIN_CONTEXT).ignore,

@@ -13,7 +13,6 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., object])
 
 _CACHE = "the cache lies in the store (PYBUILD_ROOT) and is always used; nothing else is read"
 _RETRIES = "requests to registries are always tried again where that helps"
-_LIMITS = "--ulimit limits each process; `systemd-run --scope` limits pybuild and all that it runs"
 _SQUASH = "for an image of one layer, end with FROM scratch and COPY --from=STAGE / /"
 _ATTESTATIONS = "attestations are not made; leave it out, or say {}=false"
 _TIME = "set SOURCE_DATE_EPOCH, in the environment or as a --build-arg"
@@ -28,13 +27,6 @@ REFUSED: Mapping[str, str | None] = {
     "--cap-add": "RUN --security=insecure has all capabilities, with --allow security.insecure",
     "--cap-drop": None,
     "--cert-dir": "/etc/containers/certs.d/HOST/ is read, and `ca` in registries.toml",
-    "--cgroup-parent": _LIMITS,
-    "--cpu-period": _LIMITS,
-    "--cpu-quota": _LIMITS,
-    "--cpu-shares": _LIMITS,
-    "-c": _LIMITS,
-    "--cpuset-cpus": _LIMITS,
-    "--cpuset-mems": _LIMITS,
     "--device": None,
     "--dns": "RUN steps use this machine's /etc/resolv.conf",
     "--env": "write ENV in the Dockerfile, or --build-arg for an ARG",
@@ -44,9 +36,6 @@ REFUSED: Mapping[str, str | None] = {
     "--jobs": "stages that don't depend on each other always run at the same time",
     "--layers": "steps are always cached; --no-cache runs them all",
     "--manifest": "-t names the index of several platforms, too",
-    "--memory": _LIMITS,
-    "-m": _LIMITS,
-    "--memory-swap": _LIMITS,
     "--omit-history": None,
     "--provenance": _ATTESTATIONS.format("--provenance"),
     "--retry": _RETRIES,

@@ -19,6 +19,7 @@ from builder.image.model import ImageConfig, Platform, StoredImage
 from builder.image.platform import host_platform
 from builder.image.reference import new_name
 from builder.location import SourceFile
+from builder.sandbox.steplimits import StepLimits
 from builder.solver.api import Result
 from builder.solver.solve import Solving, solve_all
 from builder.worker.contexts import BuildContexts
@@ -61,6 +62,7 @@ class BuildRequest:
     outputs: tuple[OutputSpec, ...] = ()
     secrets: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     ssh: Mapping[str, str] = field(default_factory=dict[str, str])  # id → socket
+    limits: StepLimits = field(default_factory=StepLimits)
     pull: bool = False  # ask the registries for images that the store has, too
     platforms: tuple[Platform, ...] = ()  # several: an image for each; `options` has the first
 
@@ -84,7 +86,7 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
         resolver = resolver_of(engine, lease, always=request.pull)
         plans = [plan(request.dockerfile, options, resolver) for options in _options(request)]
         announce(engine, plans[0])
-        inputs = StepInputs(contexts=request.contexts, secrets=request.secrets, ssh=request.ssh)
+        inputs = StepInputs(request.contexts, request.secrets, request.ssh, request.limits)
         sinks = _sinks(engine, [planned.graph for planned in plans], request.outputs)
         with LocalWorker(engine, lease, inputs, sinks=sinks) as worker:
             solving = Solving(

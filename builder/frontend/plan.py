@@ -48,8 +48,6 @@ class FrontendOptions:
     no_cache: bool = False
     no_cache_filter: frozenset[str] = frozenset()  # stage names
     extra_hosts: tuple[tuple[str, str], ...] = ()
-    shm_size_bytes: int = 0
-    ulimits: tuple[tuple[str, int, int], ...] = ()
     allow: frozenset[str] = frozenset()  # "security.insecure", "network.host"
     epoch: int | None = None  # SOURCE_DATE_EPOCH; the build arg of that name wins
     ignore: IgnoreMatcher | None = None  # the build context's .dockerignore: for its checks

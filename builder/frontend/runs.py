@@ -47,8 +47,6 @@ def plan_run(state: StageState, run: Run) -> None:
         unkeyed_env=tuple(pair for pair in settings.proxies if pair[0] not in state.values),
         extra_hosts=options.extra_hosts,
         hostname=settings.hostname,
-        shm_size_bytes=options.shm_size_bytes,
-        ulimits=options.ulimits,
         epoch=settings.epoch,
     )
     state.root = state.planning.graph.add(

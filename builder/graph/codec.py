@@ -153,8 +153,6 @@ def _exec(fields: Fields) -> ExecOp:
         unkeyed_env=fields.pairs("unkeyed_env"),
         extra_hosts=fields.pairs("extra_hosts"),
         hostname=fields.text("hostname"),
-        shm_size_bytes=fields.number("shm_size_bytes"),
-        ulimits=fields.limits("ulimits"),
         epoch=fields.optional("epoch"),
     )
 

@@ -71,10 +71,6 @@ class Fields:
     def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
         return tuple(self._pair(name, item) for item in self._items(name))
 
-    def limits(self, name: str) -> tuple[tuple[str, int, int], ...]:
-        """Triples of a name and two numbers."""
-        return tuple(self._limit(name, item) for item in self._items(name))
-
     def records(self, name: str, read: Callable[[Fields], _Record]) -> tuple[_Record, ...]:
         return tuple(Fields.of(item).finished(read) for item in self._items(name))
 
@@ -91,13 +87,6 @@ class Fields:
         match item:
             case [str() as first, str() as second]:
                 return first, second
-            case _:
-                raise _wrong(name)
-
-    def _limit(self, name: str, item: object) -> tuple[str, int, int]:
-        match item:
-            case [str() as limit, int() as soft, int() as hard]:
-                return limit, soft, hard
             case _:
                 raise _wrong(name)
 

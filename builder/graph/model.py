@@ -144,8 +144,6 @@ class ExecOp:
     unkeyed_env: Pairs = ()  # proxies: seen by the process, in no key and no history
     extra_hosts: Pairs = ()  # (name, address)
     hostname: str = ""
-    shm_size_bytes: int = 0  # 0: the default
-    ulimits: tuple[tuple[str, int, int], ...] = ()  # (name, soft, hard)
     epoch: int | None = None  # SOURCE_DATE_EPOCH: later mtimes are set to it
 
 

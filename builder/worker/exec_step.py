@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from builder.errors import ProcessFailedError, StepFailedError
 from builder.events import StepOutput, Warned
 from builder.graph.model import CopyOp, ExecOp, Vertex
+from builder.kernel.cgroup import ControlGroup
 from builder.location import Span
 from builder.sandbox.accounts import lookup_user
 from builder.sandbox.api import (
     DEFAULT_HOSTNAME,
-    DEFAULT_SHM_BYTES,
     BindEntry,
     ExitStatus,
     MountEntry,
@@ -32,11 +32,13 @@ from builder.sandbox.api import (
 from builder.sandbox.errors import AccountError, ProgramNotExecutableError, ProgramNotFoundError
 from builder.sandbox.hostfiles import write_host_files
 from builder.sandbox.mountpoints import BASE_POINTS, MountPoint, mounted_with_points
+from builder.sandbox.steplimits import StepLimits, step_group
 from builder.solver.api import Result
 from builder.worker.exec_mounts import MountMaker
 from builder.worker.parts import StepInputs, StepParts
 from builder.worker.source_tree import SourceTree
 from cache.descriptor import EMPTY_CHAIN
+from cache.record import replace
 from cache.snapshot.api import ActiveSnapshot, Mount
 
 if TYPE_CHECKING:  # names only: local imports this module when a RUN must run
@@ -93,8 +95,9 @@ class ExecStep:
                     volatile=True,
                 )
             )
+            group = stack.enter_context(step_group(self._inputs.limits))
             spec = _spec(operation, rootfs_dir, entries, mounts.env, vertex.span)
-            self._to_its_end(spec, vertex)
+            self._to_its_end(_limited(spec, self._inputs.limits, group), vertex, group)
 
     def _mounts(self, vertex: Vertex, inputs: tuple[Result, ...]) -> MountMaker:
         trees = {index: self._tree_of(item) for index, item in enumerate(inputs) if index}
@@ -128,7 +131,7 @@ class ExecStep:
         )
         return tuple(BindEntry(path, target, readonly=True) for target, path in files)
 
-    def _to_its_end(self, spec: ProcessSpec, vertex: Vertex) -> None:
+    def _to_its_end(self, spec: ProcessSpec, vertex: Vertex, group: ControlGroup) -> None:
         read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
         try:
             try:
@@ -148,16 +151,24 @@ class ExecStep:
         if self._cancelled.is_set():
             raise StepFailedError("canceled", span=vertex.span)
         if status.code:
-            raise self._failure(spec, status, tail, vertex.span)
+            raise self._failure(spec, status, tail, vertex.span, oom=group.oom_kills() > 0)
 
     def _failure(
-        self, spec: ProcessSpec, status: ExitStatus, tail: tuple[str, ...], span: Span | None
+        self,
+        spec: ProcessSpec,
+        status: ExitStatus,
+        tail: tuple[str, ...],
+        span: Span | None,
+        *,
+        oom: bool,
     ) -> ProcessFailedError:
         how = f"exit code: {status.code}"
         hint = None
         if status.signal:
             how = f"killed by signal {status.signal}, {how}"
             hint = _SIGNAL_HINTS.get(status.signal)
+        if oom:
+            hint = "the kernel killed a process: it needed more than --memory allows"
         if self._is_disk_full():
             hint = "the store's file system is full: make room, or set PYBUILD_ROOT elsewhere"
         return ProcessFailedError(
@@ -266,8 +277,15 @@ def _spec(
         hostname=operation.hostname or DEFAULT_HOSTNAME,
         network=_network(operation),
         privileged=operation.security == "insecure",
-        shm_size_bytes=operation.shm_size_bytes or DEFAULT_SHM_BYTES,
-        rlimits=operation.ulimits,
+    )
+
+
+def _limited(spec: ProcessSpec, limits: StepLimits, group: ControlGroup) -> ProcessSpec:
+    return replace(
+        spec,
+        shm_size_bytes=limits.shm_size_bytes,
+        rlimits=limits.rlimits,
+        cgroup_files=group.join_files,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from builder.events import Emit
 from builder.graph.model import VertexId
 from builder.sandbox.api import Executor
+from builder.sandbox.steplimits import StepLimits
 from builder.settings import Settings
 from builder.worker.contexts import BuildContexts
 from cache.database import Database
@@ -43,6 +44,7 @@ class StepInputs:
     contexts: BuildContexts
     secrets: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     ssh: Mapping[str, str] = field(default_factory=dict[str, str])
+    limits: StepLimits = field(default_factory=StepLimits)
 
 
 class StepParts(Protocol):
