@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from support.commands import run
 from support.docker_registry import DockerRegistry, docker_registry
+from support.foreign import QEMU, aarch64_program, emulated_aarch64
 from support.pybuild import Pybuild
 
 pytestmark = pytest.mark.privileged
@@ -173,14 +176,27 @@ def test_what_skopeo_copied_whole_is_pulled_platform_by_platform(
         assert document["Architecture"] == arch
 
 
-def test_a_foreign_run_without_an_emulator_is_said(pybuild: Pybuild) -> None:
-    """The program is a file for another machine: its ELF header says so."""
-    header = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xf7\x00" + bytes(44)  # EM_BPF
+@pytest.fixture
+def foreign(pybuild: Pybuild) -> Path:
+    """A RUN of a program for arm64."""
     context = pybuild.context({"Dockerfile": 'FROM scratch\nCOPY prog /prog\nRUN ["/prog"]\n'})
-    (context / "prog").write_bytes(header)
+    (context / "prog").write_bytes(aarch64_program("spoken by another machine\n"))
     (context / "prog").chmod(0o755)
-    pybuild.give(context)
-    failed = pybuild("build", "--platform", "linux/arm64", context)
+    return pybuild.give(context)
+
+
+@pytest.mark.skipif(platform.machine() == "aarch64", reason="it is no other machine's here")
+def test_a_foreign_run_without_an_emulator_is_said(pybuild: Pybuild, foreign: Path) -> None:
+    failed = pybuild("build", "--platform", "linux/arm64", foreign)
     assert failed.status == 1
     assert 'the program "/prog" cannot be executed: Exec format error' in failed.stderr
     assert "qemu-user-static" in failed.stderr
+    assert "Dockerfile:3" in failed.stderr
+
+
+@pytest.mark.needs(QEMU)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root tells the kernel of an emulator")
+def test_a_foreign_run_goes_through_an_emulator(pybuild: Pybuild, foreign: Path) -> None:
+    with emulated_aarch64():
+        built = pybuild("build", "--platform", "linux/arm64", "--progress", "plain", foreign).ok()
+    assert "spoken by another machine" in built.stderr
