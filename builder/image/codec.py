@@ -31,6 +31,17 @@ from cache.record import replace
 MANIFEST_TYPES = (MediaType.OCI_MANIFEST, MediaType.DOCKER_MANIFEST)
 INDEX_TYPES = (MediaType.OCI_INDEX, MediaType.DOCKER_INDEX)
 CONFIG_TYPES = (MediaType.OCI_CONFIG, MediaType.DOCKER_CONFIG)
+FOREIGN_TYPES = frozenset(
+    {
+        "application/vnd.oci.image.layer.nondistributable.v1.tar",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    }
+)
+"""Layers that mostly lie elsewhere, for a licence's sake."""
+
 LAYER_TYPES = frozenset(
     {
         MediaType.OCI_LAYER,
@@ -39,11 +50,7 @@ LAYER_TYPES = frozenset(
         MediaType.DOCKER_LAYER,
         MediaType.DOCKER_LAYER_GZIP,
         MediaType.DOCKER_LAYER_ZSTD,
-        "application/vnd.oci.image.layer.nondistributable.v1.tar",
-        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
-        "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
-        "application/vnd.docker.image.rootfs.foreign.diff.tar",
-        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        *FOREIGN_TYPES,
     }
 )
 """What a root filesystem's layer may be called; how it is compressed, its first bytes say."""

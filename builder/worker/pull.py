@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from builder.events import StepFailed, StepFinished, StepStarted
-from builder.image.codec import INDEX_TYPES, decode_index, decode_manifest
-from builder.image.errors import InvalidImageError
+from builder.image.codec import FOREIGN_TYPES, INDEX_TYPES, decode_index, decode_manifest
+from builder.image.errors import InvalidImageError, UnsupportedImageError
 from builder.image.imagestore import best_for, stored_name
 from builder.image.model import Manifest, Platform, StoredImage
 from builder.image.platform import choose_manifest, host_platform, offered_platforms
@@ -16,7 +16,7 @@ from builder.registry.errors import RegistryError
 from builder.registry.registries import Registries
 from builder.registry.repository import FetchedManifest, Repository
 from builder.worker.image_layers import missing_layers
-from builder.worker.image_layout import image_of_manifest
+from builder.worker.image_layout import SourceLayer, image_of_manifest
 from builder.worker.image_registry import RegistrySource
 from builder.worker.image_step import keep_image, stored_image
 from builder.worker.stored_images import StoreParts
@@ -146,6 +146,7 @@ class Puller:
             blobs = [layer.blob for layer in image.layers if layer.blob is not None]
             lease.add("blob", *(blob.digest for blob in blobs))
             missing = missing_layers(self._parts, image.layers)
+            _check_foreign(repository, missing)
             source.start(layer.blob for layer in missing if layer.blob is not None)
             return keep_image(self._parts, source, image, lease)
 
@@ -209,6 +210,18 @@ def _platforms_in(document: FetchedManifest) -> tuple[Platform, ...]:
 def _is_index(document: FetchedManifest) -> bool:
     media_type = document.descriptor.media_type
     return media_type in INDEX_TYPES if media_type else b'"manifests"' in document.blob
+
+
+def _check_foreign(repository: Repository, layers: Sequence[SourceLayer]) -> None:
+    """What is not in the registry is not fetched from wherever a manifest says."""
+    for layer in layers:
+        blob = layer.blob
+        if blob and blob.media_type in FOREIGN_TYPES and not repository.has_blob(blob.digest):
+            raise UnsupportedImageError(
+                f"the layer {blob.digest} is foreign, and {repository.name} does not have it",
+                hint="its bytes lie where the manifest's urls say, mostly because of a licence; "
+                "pybuild fetches from registries alone",
+            )
 
 
 def _typed(fetched: FetchedManifest) -> Descriptor:
