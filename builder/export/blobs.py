@@ -164,6 +164,10 @@ class LayerBlobs:
             sink = LayerSink(compressing)
             try:
                 yield sink
+            except BaseException:
+                if copy is not None:
+                    copy.give_up()  # first: a thread may be waiting for room in it
+                raise
             finally:
                 compressing.close()  # on failure too: it has threads
             if sink.layer is not None:

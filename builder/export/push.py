@@ -226,7 +226,7 @@ class _Streaming:
     def __init__(self, repository: Repository, emit: Emit) -> None:
         self._repository = repository
         self._emit = emit
-        self._open: list[StreamedUpload] = []
+        self._given_up = threading.Event()
 
     def open(self, layer: Layer) -> StreamedUpload:
         """As `OpenCopy`."""
@@ -241,20 +241,18 @@ class _Streaming:
 
         self._emit(StepStarted(vertex, f"pack {hex_of(layer.diff_id)[:12]}"))
         started = time.monotonic()
-        upload = StreamedUpload(
+        return StreamedUpload(
             self._repository,
             tell,
             ended=lambda: self._emit(StepFinished(vertex, time.monotonic() - started)),
+            given_up=self._given_up,
         )
-        self._open.append(upload)
-        return upload
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for upload in self._open:
-            upload.give_up()
+        self._given_up.set()
 
 
 class _Push:
@@ -271,13 +269,16 @@ class _Push:
 
     def blobs(self, blobs: Iterable[Descriptor]) -> None:
         """Several at a time; the first error ends it and is raised."""
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="push") as pool:
-            try:
-                for _ in pool.map(self._blob, blobs):
-                    pass
-            except BaseException:
-                self._failed.set()
-                raise
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="push")
+        try:
+            for _ in pool.map(self._blob, blobs):
+                pass
+        except BaseException as error:
+            self._failed.set()
+            # who interrupts waits for no server that is silent: its thread ends with the process
+            pool.shutdown(wait=isinstance(error, Exception), cancel_futures=True)
+            raise
+        pool.shutdown()
 
     def _blob(self, blob: Descriptor) -> None:
         if self._failed.is_set():

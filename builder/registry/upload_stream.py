@@ -7,6 +7,7 @@ by `put_blob` where this has come to nothing.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from queue import Empty, Full, Queue
@@ -23,6 +24,7 @@ from cache.digest import Digest
 
 _BLOCKS = 16  # that wait to be sent
 _LOOK_S = 0.5
+_STALLED_S = 20.0  # without room for a block: the packing goes on without
 
 Ended = Callable[[], None]
 
@@ -34,12 +36,20 @@ class _GivenUpError(Exception):
 class StreamedUpload:
     """A `Writer`; the blob's bytes are sent from a thread of its own.
 
-    It ends with `finish` or `give_up`. A server that is slower than the blob's maker holds it up.
+    It ends with `finish` or `give_up`. A server that is slower than the blob's maker holds it up,
+    one that takes nothing for a while does not. `given_up` may be shared by several: who gives up
+    one gives up all.
     """
 
     def __init__(
-        self, repository: Repository, tell: Tell = lambda _: None, ended: Ended = lambda: None
+        self,
+        repository: Repository,
+        tell: Tell = lambda _: None,
+        ended: Ended = lambda: None,
+        *,
+        given_up: threading.Event | None = None,
     ) -> None:
+        self._given_up = given_up or threading.Event()
         self._repository = repository
         self._tell = tell
         self._ended = ended
@@ -57,8 +67,9 @@ class StreamedUpload:
     def finish(self, digest: Digest) -> None:
         """All is written; the repository has the blob then, or it has not."""
         self._put(b"")
-        self._thread.join()
-        if not self._failed.is_set():
+        while self._thread.is_alive() and not self._is_over:
+            self._thread.join(_LOOK_S)
+        if not self._is_over:
             join = "&" if "?" in self._location else "?"
             target = f"{self._location}{join}{urlencode({'digest': digest})}"
             with suppress(RegistryError, HTTPError):
@@ -67,12 +78,17 @@ class StreamedUpload:
 
     def give_up(self) -> None:
         """The blob comes to nothing. The thread ends soon; a silent server may hold it up."""
-        self._failed.set()
+        self._given_up.set()
+
+    @property
+    def _is_over(self) -> bool:
+        """It comes to nothing."""
+        return self._failed.is_set() or self._given_up.is_set()
 
     def read(self, size: int = -1, /) -> bytes:
         """The next block, of whatever size: for the thread."""
         del size
-        while not self._failed.is_set():
+        while not self._is_over:
             with suppress(Empty):
                 block = self._blocks.get(timeout=_LOOK_S)
                 self._sent_bytes += len(block)
@@ -81,10 +97,13 @@ class StreamedUpload:
         raise _GivenUpError
 
     def _put(self, block: bytes) -> None:
-        while not self._failed.is_set():
+        waiting_since = time.monotonic()
+        while not self._is_over:
             with suppress(Full):
                 self._blocks.put(block, timeout=_LOOK_S)
                 return
+            if time.monotonic() - waiting_since > _STALLED_S:
+                self._failed.set()
 
     def _send(self) -> None:
         headers = (("Content-Type", "application/octet-stream"),)

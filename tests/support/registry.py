@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Fault:
     cut_after: int = -1  # bytes of the body; then the connection ends
     corrupt: bool = False
     endless: bool = False  # more bytes than announced anywhere
+    stall_s: float = 0  # nothing is read or answered for so long; then the connection ends
 
 
 @dataclass
@@ -162,6 +164,10 @@ class _Handler(BaseHTTPRequestHandler):
         with registry.guard:
             registry.seen.append(self.seen)
         self.fault = self._fault()
+        if self.fault and self.fault.stall_s:
+            time.sleep(self.fault.stall_s)
+            self.close_connection = True
+            return
         if self.fault and self.fault.cut_after >= 0 and self.command in {"PUT", "PATCH", "POST"}:
             self.body = self.rfile.read(self.fault.cut_after)
             self._cut_upload()
