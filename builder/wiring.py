@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # names only, see above
     from builder.export.blobs import LayerBlobs, LayerSink
     from builder.registry.access import RegistryAccess
     from builder.registry.registries import Registries
+    from builder.runtime.containers import Containers
     from builder.sandbox.api import ContainerExecutor
     from builder.sandbox.server_process import ServerProcess
     from cache.descriptor import ChainId
@@ -57,6 +58,22 @@ def open_engine(
         if runs:
             sandbox.start_server()
         yield _engine(settings, sandbox, _Network(stack, access), emit, stack)
+
+
+@contextmanager
+def open_containers(settings: Settings) -> Generator[Containers]:
+    """The containers of the store alone, for what their monitors do; no namespace is entered."""
+    from builder.runtime.containers import Containers
+    from cache.database import Database
+    from cache.statedir import StateDir
+
+    state = StateDir(settings.root_dir)
+    database = Database(state)
+    try:
+        yield Containers(state, database, time.time)
+    finally:
+        database.close()
+        state.close()
 
 
 def _engine(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # `--version` imports nothing that it doesn't need
 COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("builder.cli.build", "Build an image from a Dockerfile (the default command)"),
     "run": ("builder.cli.run", "Run a command in a new container"),
+    "exec": ("builder.cli.exec", "Run a command in a container that runs"),
+    "attach": ("builder.cli.attach", "Tie the terminal to a container that runs"),
     "commit": ("builder.cli.commit", "Make an image from a container's changes"),
     "ps": ("builder.cli.ps", "List containers"),
     "rm": ("builder.cli.rm", "Remove containers"),
@@ -88,10 +90,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "tag": "tag",
     },
     "container": {
+        "attach": "attach",
         "commit": "commit",
         "cp": "cp",
         "export": "export",
         "diff": "diff",
+        "exec": "exec",
         "inspect": "inspect --type=container",
         "list": "ps",
         "ls": "ps",
@@ -147,8 +151,8 @@ def main() -> None:
     if arguments in (["--version"], ["-v"]):  # before any import: scripts ask for it often
         sys.stdout.write(f"pybuild {VERSION}\n")
         return
-    if arguments[:1] == ["run"]:
-        _run_quickly(arguments[1:])
+    if arguments[:1] in (["run"], ["exec"]):
+        _run_quickly(arguments[0], arguments[1:])
     from builder.cli.entry import run
 
     _end(run(arguments))
@@ -178,13 +182,16 @@ def _end(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _run_quickly(words: list[str]) -> None:
+def _run_quickly(command: str, words: list[str]) -> None:
     """Without click, garbage collection and an orderly end: each takes as long as a container.
 
     Returns where the words are not plain, right or wrong: then click reads them.
     """
     gc.disable()
-    from builder.cli.run_line import quick
+    if command == "run":
+        from builder.cli.run_line import quick
+    else:
+        from builder.cli.exec_line import quick
 
     status = quick(words)
     if status is not None:

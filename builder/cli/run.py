@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from builder.cli.run_line import OPTIONS, execute
@@ -15,15 +17,22 @@ def _callback(image: str, args: tuple[str, ...], **values: Value) -> int:
     return execute(line_of(image, args, values))
 
 
-def line_of(image: str, args: tuple[str, ...], values: dict[str, Value]) -> Line:
+def line_of(
+    image: str,
+    args: tuple[str, ...],
+    values: dict[str, Value],
+    options: Sequence[Option] = OPTIONS,
+) -> Line:
     """The line that click has read: `values` are by click's names of the options it knows."""
     switches: set[str] = set()
     texts: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
-    for option in OPTIONS:
+    for option in options:
         match values.get(_identifier(option)):
-            case True:
+            case True if option.kind == "switch":
                 switches.add(option.name)
+            case False if option.kind == "on":
+                switches.add(f"no-{option.name}")
             case str() as text:
                 texts[option.name] = text
             case (_, *_) as several:
@@ -39,6 +48,9 @@ def _identifier(option: Option) -> str:
 
 def click_option(option: Option) -> click.Option:
     """The option as click takes it."""
+    if option.kind == "on":
+        both = f"--{option.name}/--no-{option.name}"
+        return click.Option([both, _identifier(option)], default=True, help=option.help_text)
     return click.Option(
         [*option.names, _identifier(option)],
         is_flag=True if option.kind == "switch" else None,

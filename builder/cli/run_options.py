@@ -20,7 +20,7 @@ _REFUSED_LONG = (
     "annotation blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
     "disable-content-trust env-host gpus io-maxbandwidth io-maxiops isolation "
     "kernel-memory label-file link link-local-ip platform "
-    "pull quiet replace rmi rootfs runtime secret sig-proxy storage-opt "
+    "pull quiet replace rmi rootfs runtime secret storage-opt "
     "systemd timeout tz umask unsetenv use-api-socket volume-driver"
 )
 _REFUSED_SHORT = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.cli.run_words import Line, repeated, single, switch
+from builder.cli.run_words import Line, repeated, single, switch, switched_on
 from builder.errors import UsageError
 from builder.runtime import detachkeys
 
@@ -11,6 +11,7 @@ STREAMS = ("stdin", "stdout", "stderr")
 OPTIONS = (
     switch("-d", "--detach", text="Print the container's id and leave it to run by itself."),
     repeated("-a", "--attach", metavar="STREAM", text="Only stdin, stdout or stderr."),
+    switched_on("--sig-proxy", text="Pass signals on to the process."),
     single(
         "--detach-keys",
         metavar="KEYS",

@@ -32,6 +32,7 @@ def request_of(line: Line) -> RunRequest:
         detached="detach" in line.switches,
         attached=attached_of(line),
         detach_keys=detach_keys_of(line),
+        forward_signals="no-sig-proxy" not in line.switches,
     )
 
 

@@ -74,6 +74,8 @@ class Attachment:
         self._choice = choice
         self._outputs: list[threading.Thread] = []
         self._input: threading.Thread | None = None
+        self._reading: set[int | None] = set()  # threads that wait for something to copy
+        self._waiting: set[int | None] = set()  # that were seen to
         self._ours: list[int] = []  # ends of pipes that are closed here
         self._theirs: list[int] = []  # the other side's ends, until it has them
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
@@ -149,6 +151,18 @@ class Attachment:
                 if thread.is_alive() and given_up():
                     return
 
+    def drain_what_is_there(self) -> None:
+        """As `drain`, where others keep the other side open: until nothing comes for a while."""
+        self._waiting.clear()
+        self.drain(self._idle)
+
+    def _idle(self) -> bool:
+        """Whether all that still copy have waited for more since the last call."""
+        living = {thread.ident for thread in self._outputs if thread.is_alive()}
+        idle = living <= self._waiting
+        self._waiting |= living & self._reading
+        return idle
+
     def close(self) -> None:
         """End the copying. Idempotent."""
         if self._stop_write >= 0:
@@ -178,8 +192,15 @@ class Attachment:
         return read_fd, write_fd
 
     def _copy_out(self, source_fd: int, target_fd: int, event: bytes) -> None:
+        own = threading.get_ident()
         try:
-            while chunk := _read(source_fd):
+            while True:
+                self._reading.add(own)
+                chunk = _read(source_fd)
+                self._reading.discard(own)
+                self._waiting.discard(own)
+                if not chunk:
+                    break
                 try:
                     write_all(target_fd, chunk)
                 except OSError as error:

@@ -29,7 +29,7 @@ def launch(
     setup_socket, process = _ask(control, request, fds)
     try:
         _prepare(setup_socket, process, hooks, warn)
-        _follow(setup_socket, process, warn)
+        follow_setup(setup_socket, process.set_terminal, warn)
     except BaseException:
         process.kill()
         process.wait()
@@ -55,7 +55,9 @@ def _prepare(
             hook(process.pid)
         except (OSError, PybuildError):
             process.kill()  # so that its socket ends
-            _follow(setup_socket, process, warn, ends=False)  # its own failure may be the cause
+            follow_setup(
+                setup_socket, process.set_terminal, warn, ends=False
+            )  # its own failure may be the cause
             raise
         wire.send(setup_socket, (wire.GO,))
 
@@ -93,9 +95,9 @@ def _started(status_socket: _socket.socket) -> SandboxProcess:
             raise IsolationError("the sandbox server has ended", hint="was it killed?")
 
 
-def _follow(
+def follow_setup(
     setup_socket: _socket.socket,
-    process: SandboxProcess,
+    take_terminal: Callable[[int], None],
     warn: Callable[[str], None],
     *,
     ends: bool = True,
@@ -106,7 +108,7 @@ def _follow(
         message, fds = wire.receive(setup_socket)
         match message:
             case (wire.TERMINAL,):
-                process.set_terminal(fds[0])
+                take_terminal(fds[0])
             case (wire.WARNING, str(text)):
                 warn(text)
             case (wire.EXECUTING,):

@@ -19,7 +19,7 @@ import struct
 from builder.kernel import namespaces
 from builder.kernel.paths import open_beneath
 from builder.kernel.process import close_on_exec_from, die_with_parent, reset_signals
-from builder.sandbox.child import devices, identity, program
+from builder.sandbox.child import devices, identity, program, settings
 from builder.sandbox.child.request import Request
 from builder.sandbox.child.wire import EXIT_NOT_STARTED, Report
 
@@ -52,6 +52,9 @@ def run_inside(
     report = Report(setup_socket)
     try:
         _leave_server(request, server_pidfd, report)
+        proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)  # this machine's
+        settings.label(proc_fd, request.confinement, report)
+        os.close(proc_fd)
         _join(container_pidfd, container_pid, report)
         if request.terminal:
             _open_terminal(request, report)

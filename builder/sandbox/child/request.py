@@ -165,6 +165,10 @@ class Request(Record):
         self.waits_on_clone = waits_on_clone
         self.waits_before_execute = waits_before_execute
 
+    def changed(self, **changes: object) -> Request:
+        """The same request but for the `changes`."""
+        return Request(**(self.fields() | changes))  # type: ignore[arg-type]
+
     def joins(self, kind: str) -> bool:
         """Whether the process enters a namespace of that kind, and gets no new one."""
         return any(kind == each for each, _ in self.joined_fds)

@@ -117,6 +117,10 @@ class Server:
             adopt_orphans()
         self._poll.register(pidfd, select.POLLIN)
         wire.send(status_socket, (wire.STARTED, pid), (pidfd,))
+        self.started(request)
+
+    def started(self, request: Request) -> None:
+        """A process was cloned for it; its descriptors are closed next."""
 
 
 def _forked(request: Request) -> tuple[int, int]:

@@ -31,18 +31,18 @@ def write(special: Special, confinement: Confinement, report: Report) -> None:
             os.close(fd)
 
 
-def label(special: Special, confinement: Confinement, report: Report) -> None:
-    """Have the next execve enter the AppArmor profile and the SELinux label."""
+def label(proc_fd: int, confinement: Confinement, report: Report) -> None:
+    """Have the next execve enter the AppArmor profile and the SELinux label, by this /proc."""
     if confinement.apparmor:
         report.doing("apparmor", confinement.apparmor)
         text = f"exec {confinement.apparmor}"
         try:
-            _set_attribute(special.proc_fd, "apparmor/exec", text)
+            _set_attribute(proc_fd, "apparmor/exec", text)
         except FileNotFoundError:  # before Linux 5.8 the modules shared one file
-            _set_attribute(special.proc_fd, "exec", text)
+            _set_attribute(proc_fd, "exec", text)
     if confinement.selinux:
         report.doing("selinux", confinement.selinux)
-        _set_attribute(special.proc_fd, "exec", confinement.selinux)
+        _set_attribute(proc_fd, "exec", confinement.selinux)
 
 
 def _set_attribute(proc_fd: int, name: str, text: str) -> None:

@@ -118,7 +118,7 @@ def _enter_root(request: Request, report: Report) -> None:
     if request.readonly_rootfs:
         report.doing("mount", "/")
         mount.set_attributes(root_fd, mount.ATTR_RDONLY)
-    settings.label(special, request.confinement, report)
+    settings.label(special.proc_fd, request.confinement, report)
 
 
 def _pivot(place_fd: int, *, devices_usable: bool) -> int:

@@ -10,7 +10,8 @@ from builder.kernel.cgroup import ControlGroup
 from builder.kernel.process import close_except
 from builder.sandbox.child import wire
 from builder.sandbox.child.entering import run_inside
-from builder.sandbox.child.request import Request, decoded
+from builder.sandbox.child.request import Request
+from builder.sandbox.monitor.asked import decoded, request_of
 from builder.sandbox.monitor.connection import Connection
 from builder.sandbox.monitor.loop import READABLE, Loop
 from builder.sandbox.monitor.pump import Source
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 class Execs:
     """Starts them, and waits for them: they are children of this process."""
 
-    def __init__(self, loop: Loop, pid: int, pidfd: int, group: ControlGroup) -> None:
+    def __init__(
+        self, loop: Loop, template: Request, pid: int, pidfd: int, group: ControlGroup
+    ) -> None:
         self._loop = loop
+        self._template = template
         self._pid = pid
         self._pidfd = pidfd
         self._group = group
@@ -41,37 +45,31 @@ class Execs:
     def start(self, client: Connection, fds: tuple[int, ...]) -> None:
         """Do a client's request.
 
-        With it travel its setup socket, the Request in a file of memory, and the descriptors that
+        With it travel its setup socket, what is Asked in a file of memory, and the descriptors that
         this names. The client is told `started PID`, later `ended WAIT_STATUS`.
         """
-        setup_fd, request_fd, *process_fds = fds
+        setup_fd, asked_fd, *process_fds = fds
         try:
-            data = os.pread(request_fd, os.fstat(request_fd).st_size, 0)
-            request = decoded(data, tuple(process_fds))
-            pid, pidfd = self.spawn(
-                request,
-                setup_fd,
-                kept=tuple(process_fds),
-                ended=lambda status: self._tell_end(client, status),
-            )
-            client.send(wire.STARTED, pid, fds=(pidfd,))
+            asked = decoded(os.pread(asked_fd, os.fstat(asked_fd).st_size, 0))
+            request = request_of(asked, self._template, tuple(process_fds))
+            pid = self.spawn(request, setup_fd, ended=lambda status: self._tell_end(client, status))
+            client.send(wire.STARTED, pid)
         except OSError as error:
             client.send(wire.FAILED, "namespaces", error.errno or 0, "")
         finally:
             for fd in fds:
                 os.close(fd)
 
-    def spawn(
-        self, request: Request, setup_fd: int, *, kept: tuple[int, ...], ended: Ended
-    ) -> tuple[int, int]:
-        """(pid, pidfd) of a new process; the pidfd is closed when `ended` has been called."""
+    def spawn(self, request: Request, setup_fd: int, *, ended: Ended) -> int:
+        """The pid of a new process; `ended` is called with its wait status."""
         group_fds = _opened(self._group.join_files)
         namespace_fd = os.open(f"/proc/{self._pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         try:
             pid, pidfd = namespaces.fork_within(namespace_fd, 0)
             if pid == 0:
                 request.cgroup_fds = group_fds
-                close_except({setup_fd, self._own_pidfd, self._pidfd, *group_fds, *kept})
+                own = {setup_fd, self._own_pidfd, self._pidfd, request.seccomp_fd}
+                close_except({*own, *group_fds, *request.stdio_fds})
                 setup_socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, setup_fd)
                 run_inside(request, setup_socket, self._own_pidfd, self._pidfd, self._pid)
         finally:
@@ -79,7 +77,7 @@ class Execs:
                 os.close(fd)
         self._running[pidfd] = (pid, ended)
         self._loop.watch(pidfd, READABLE, lambda _: self._reap(pidfd))
-        return pid, pidfd
+        return pid
 
     def client_gone(self, client: Connection) -> None:
         """Its process goes on; what that writes to its terminal is read, so that it never waits."""

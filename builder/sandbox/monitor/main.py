@@ -5,6 +5,7 @@ from __future__ import annotations
 import _codecs
 import os
 
+from builder.sandbox.child.request import Request
 from builder.sandbox.child.server import Server, closed_off
 from builder.sandbox.monitor.charge import CHARGE, Charge, decoded
 from builder.sandbox.monitor.monitor import Monitor
@@ -20,8 +21,8 @@ def main() -> None:
     server = _ContainerServer(closed_off())
     server.serve()
     server.close()
-    if server.charge is not None:
-        Monitor(server.charge, server.pidfd, server.ended_with).run()
+    if server.charge is not None and server.template is not None:
+        Monitor(server.charge, server.template, server.pidfd, server.ended_with).run()
     os._exit(0)
 
 
@@ -29,6 +30,7 @@ class _ContainerServer(Server):
     """Remembers how its last process ended, for a charge that comes too late to see it."""
 
     charge: Charge | None = None
+    template: Request | None = None
     pidfd = -1
     ended_with: int | None = None
     _last_end = (-1, -1)
@@ -42,6 +44,15 @@ class _ContainerServer(Server):
         self.charge = decoded(data, tuple(others))
         self._take_over(self.charge.pid)
         return False
+
+    def started(self, request: Request) -> None:
+        """Keep what further processes of the container are like its first one in."""
+        if self.template is not None:
+            return  # a container has one first process
+        filter_fd = os.dup(request.seccomp_fd) if request.seccomp_fd >= 0 else -1
+        self.template = request.changed(
+            mounts=(), seccomp_fd=filter_fd, cgroup_fds=(), joined_fds=(), stdio_fds=(-1, -1, -1)
+        )
 
     def report_end(self, pidfd: int) -> int:
         pid = self.children[pidfd][0]

@@ -23,6 +23,7 @@ from builder.sandbox.monitor.streams import Streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builder.sandbox.child.request import Request
     from builder.sandbox.child.wire import Message
     from builder.sandbox.monitor.charge import Charge
     from builder.sandbox.monitor.statefile import Json
@@ -36,8 +37,13 @@ _LAST_OUTPUT_S = 10.0
 class Monitor:
     """The state of the container, its clients, and what is to happen at its end."""
 
-    def __init__(self, charge: Charge, pidfd: int, ended_with: int | None) -> None:
-        """`ended_with`: the wait status, where it was waited for already."""
+    def __init__(
+        self, charge: Charge, template: Request, pidfd: int, ended_with: int | None
+    ) -> None:
+        """For a process that was asked to be like `template`.
+
+        `ended_with`: the wait status, where it was waited for already.
+        """
         ignore_broken_pipes()
         set_dumpable(dumpable=False)  # what enters the container is a copy of this process
         self.charge = charge
@@ -49,7 +55,7 @@ class Monitor:
         self._state = StateFile(charge.dir_fd, charge.state)
         self.streams = Streams(self._loop, charge)
         self.process = FirstProcess(charge.pid, pidfd, self._group)
-        self.execs = Execs(self._loop, charge.pid, pidfd, self._group)
+        self.execs = Execs(self._loop, template, charge.pid, pidfd, self._group)
         self._shared_pids = leftovers.outlives(charge.pid)
         self._clients: list[Connection] = []
         self._owner: Connection | None = None

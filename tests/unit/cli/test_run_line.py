@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.cli import run as click_run
-from builder.cli.run_line import OPTIONS, read
-from builder.cli.run_words import Line
+from builder.cli.run_line import OPTIONS
+from builder.cli.run_words import Line, read
 
 
 def by_click(words: list[str]) -> Line | None:
@@ -41,7 +41,7 @@ def by_click(words: list[str]) -> Line | None:
     ],
 )
 def test_a_plain_line_is_read_as_click_reads_it(words: list[str]):
-    line = read(words)
+    line = read(words, OPTIONS)
     assert line is not None
     assert line == by_click(words)
 
@@ -65,7 +65,7 @@ def test_a_plain_line_is_read_as_click_reads_it(words: list[str]):
     ],
 )
 def test_what_is_not_plain_is_left_to_click(words: list[str]):
-    assert read(words) is None
+    assert read(words, OPTIONS) is None
 
 
 WORDS = st.sampled_from(
@@ -76,7 +76,7 @@ WORDS = st.sampled_from(
 
 @given(st.lists(WORDS, max_size=8))
 def test_whatever_is_read_click_reads_in_the_same_way(words: list[str]):
-    line = read(words)
+    line = read(words, OPTIONS)
     if line is not None:
         assert by_click(words) == line
 

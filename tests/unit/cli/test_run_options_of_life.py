@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from builder.cli.run_line import read
+from builder.cli.run_line import OPTIONS
 from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
-from builder.cli.run_words import Line
+from builder.cli.run_words import Line, read
 from builder.errors import UsageError
 from builder.image.model import Healthcheck
 from builder.runtime.errors import InvalidOptionError
@@ -12,7 +12,7 @@ from builder.runtime.policies import HealthOptions, LogConfig, Policies, Restart
 
 
 def line(*words: str) -> Line:
-    found = read([*words, "image"])
+    found = read([*words, "image"], OPTIONS)
     assert found is not None
     return found
 
