@@ -11,6 +11,7 @@ from builder.cli.command import Command
 from builder.cli.warn import warn
 from builder.commands.rm import remove_container
 from builder.errors import EXIT_DONE, EXIT_FAILED
+from builder.runtime.errors import UnknownContainerError
 from builder.settings import settings_from
 from builder.wiring import open_engine
 from cache.errors import PybuildError
@@ -27,6 +28,9 @@ def command(containers: tuple[str, ...], force: bool, volumes: bool) -> int:
         for name in containers:
             try:
                 remove_container(engine, name, force=force, volumes=volumes)
+            except UnknownContainerError as error:
+                failure.report(error)
+                status = status if force else EXIT_FAILED  # what is gone is what was asked for
             except PybuildError as error:  # the others are removed nevertheless
                 failure.report(error)
                 status = EXIT_FAILED

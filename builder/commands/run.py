@@ -58,20 +58,30 @@ def run(engine: Engine, request: RunRequest) -> RunOutcome:
     For the main thread, which gets the signals. ProgramNotFoundError and
     ProgramNotExecutableError where the process can't be started, other errors for the rest.
     """
+    check_terminal(request)
+    executor = engine.executor()
+    executor.prepare()  # first of all: it gets ready while the rest is looked up
+    runner = runner_of(engine, executor)
+    runner.containers.sweep()
+    container = new_container_of(engine, runner.containers, request)
+    with runner.containers.created(container) as held:
+        return run_held(held, runner, request)
+
+
+def check_terminal(request: RunRequest) -> None:
+    """TerminalError where the caller's stdin is to be one, and isn't."""
     choice = stream_choice(request)
     if choice is not None and choice.terminal and choice.stdin:
         require_terminal(request.caller.stdin)
-    executor = engine.executor()
-    executor.prepare()  # first of all: it gets ready while the rest is looked up
-    image = _image(engine, request.image)  # before signals are the container's: one may end a pull
-    runner = runner_of(engine, executor)
-    runner.containers.sweep()
-    container = _new_container(engine, runner.containers, request, image)
-    with runner.containers.created(container) as held:
-        if choice is not None:
-            return _foreground(held, runner, request, choice)
-        _started(held, runner, request)
-        return RunOutcome(container.container_id, None, announced=True)
+
+
+def run_held(held: HeldContainer, runner: Runner, request: RunRequest) -> RunOutcome:
+    """Run a container that there is: of the request only what is about the caller counts."""
+    choice = stream_choice(request)
+    if choice is not None:
+        return _foreground(held, runner, request, choice)
+    _started(held, runner, request)
+    return RunOutcome(held.container.container_id, None, announced=True)
 
 
 def runner_of(engine: Engine, executor: ContainerExecutor) -> Runner:
@@ -146,7 +156,7 @@ def _started(
     """As `start`; a container with --rm that can't be started is gone afterwards."""
     try:
         if request.cidfile:
-            _write_cidfile(request.cidfile, held.container.container_id)
+            write_cidfile(request.cidfile, held.container.container_id)
         return start(held, runner, attachment=attachment)
     except BaseException:
         if held.container.host.auto_remove:
@@ -154,9 +164,9 @@ def _started(
         raise
 
 
-def _new_container(
-    engine: Engine, containers: Containers, request: RunRequest, image: StoredImage
-) -> Container:
+def new_container_of(engine: Engine, containers: Containers, request: RunRequest) -> Container:
+    """The container that is asked for, as a record alone; its image is pulled if need be."""
+    image = _image(engine, request.image)  # before signals are the container's: one may end a pull
     options = with_whole_mounts(engine, containers, request.options)
     if options.name:
         checked_name(options.name)
@@ -200,7 +210,8 @@ def _new_id() -> str:
     return os.urandom(32).hex()
 
 
-def _write_cidfile(path: str, container_id: str) -> None:
+def write_cidfile(path: str, container_id: str) -> None:
+    """Write the id to a new file."""
     try:
         with open(path, "x", encoding="ascii") as file:
             file.write(container_id)

@@ -83,8 +83,12 @@ class Containers:
         return ContainerPaths(self._state.container(container_id))
 
     @contextmanager
-    def created(self, container: Container) -> Generator[HeldContainer, None, None]:
+    def created(
+        self, container: Container, *, waits: bool = False
+    ) -> Generator[HeldContainer, None, None]:
         """A new container, held for the length of the block; without a name it gets one.
+
+        One that `waits` for its start stays afterwards, with --rm too.
 
         ContainerNameTakenError where another has its name, NotFoundError where its image has gone.
         """
@@ -93,7 +97,7 @@ class Containers:
         try:
             with self._database.transaction() as connection:
                 named = self._assigned(_with_name(connection, container))
-                _insert(connection, named)
+                _insert(connection, named, auto_remove=named.host.auto_remove and not waits)
                 self.volumes.claim(connection, named.container_id, named.host.mounts)
                 os.mkdir(paths.container_dir, 0o700)
                 lock_fd = os.open(paths.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -124,6 +128,24 @@ class Containers:
                 yield self.load(name)
             except BrokenContainerError:
                 continue
+
+    def goes_with_process(self, container_id: str) -> None:
+        """From now on a container with --rm is litter when nobody holds it."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE containers SET auto_remove = 1 WHERE container_id = ?", (container_id,)
+            )
+
+    def rename(self, container_id: str, name: str) -> Container:
+        """Give the container another name; ContainerNameTakenError where another has it."""
+        with self._database.transaction() as connection:
+            container = replace(self.load(container_id), name=name)
+            _with_name(connection, container)
+            connection.execute(
+                "UPDATE containers SET name = ? WHERE container_id = ?", (name, container_id)
+            )
+            self.write_config(container)
+        return container
 
     @contextmanager
     def held(self, container_id: str, *, wait_s: float = 0.2) -> Generator[int, None, None]:
@@ -363,7 +385,7 @@ def _holder_of(connection: sqlite3.Connection, name: str) -> str | None:
     return row[0] if row else None
 
 
-def _insert(connection: sqlite3.Connection, container: Container) -> None:
+def _insert(connection: sqlite3.Connection, container: Container, *, auto_remove: bool) -> None:
     images = connection.execute("SELECT 1 FROM images WHERE image_id = ?", (container.image_id,))
     if images.fetchone() is None:
         raise NotFoundError(f"the store has no image {container.image_name} any more")
@@ -374,7 +396,7 @@ def _insert(connection: sqlite3.Connection, container: Container) -> None:
             container.name,
             container.image_id,
             int(container.created),
-            int(container.host.auto_remove),
+            int(auto_remove),
         ),
     )
 

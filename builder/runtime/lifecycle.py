@@ -25,7 +25,7 @@ from builder.runtime.pipes import ContainerPipes
 from builder.runtime.rootfs import container_rootfs
 from builder.runtime.sharing import joined_namespaces
 from builder.runtime.shifting import give_to_root_of
-from builder.runtime.signalnames import signal_number
+from builder.runtime.signalnames import stop_signal
 from builder.sandbox.accounts import lookup_user
 from builder.sandbox.api import Hooks
 from builder.sandbox.errors import ProgramNotExecutableError, ProgramNotFoundError
@@ -105,6 +105,7 @@ def start(
             connection = _entrust(started, runner)
             undo.pop_all()
         network.close()
+        runner.containers.journal.note_container(container, "start")
         return connection
 
 
@@ -204,7 +205,7 @@ def _entrust(started: _Started, runner: Runner) -> Connection | None:
             held_fds=tuple(map(place, started.network.fds)),
             resolver_fds=tuple(map(place, started.network.resolver_fds)),
             log=_log(container),
-            stop_signal=signal_number(container.config.stop_signal or "SIGTERM"),
+            stop_signal=stop_signal(container.config.stop_signal),
             restart=(
                 container.host.policies.restart.name,
                 container.host.policies.restart.max_retries,

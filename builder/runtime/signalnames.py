@@ -43,6 +43,6 @@ def stop_signal(text: str) -> int:
     An image may say anything: what is no signal counts as TERM.
     """
     try:
-        return signal_number(text) if text else signal.SIGTERM
+        return signal_number(text) if text else int(signal.SIGTERM)
     except InvalidOptionError:
-        return signal.SIGTERM
+        return int(signal.SIGTERM)

@@ -96,6 +96,8 @@ class NamespaceExecutor:
                 raise IsolationError("the sandbox is closed: the command is ending")
             if self._server is None:
                 self._server = ServerProcess()
+            elif self._server.is_released:
+                self._server = ServerProcess(monitors=True)
             return self._server
 
     def _warn(self, text: str) -> None:

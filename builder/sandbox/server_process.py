@@ -40,6 +40,11 @@ class ServerProcess:
         self.control.close()
         self._is_released = True
 
+    @property
+    def is_released(self) -> bool:
+        """Whether it has been let go: another container needs another one."""
+        return self.control.fileno() < 0
+
     def join(self) -> None:
         """Wait for the end of one that was released."""
         if self._is_released:

@@ -37,3 +37,8 @@ def test_what_is_no_signal_is_refused(text: str):
 def test_an_image_whose_stop_signal_is_none_is_stopped_by_term():
     assert stop_signal("SIGQUIT") == signal.SIGQUIT
     assert stop_signal("") == stop_signal("nonsense") == signal.SIGTERM
+
+
+def test_a_number_is_a_plain_one():
+    for text in ("", "TERM", "nonsense", "RTMIN+1", "9"):
+        assert type(stop_signal(text)) is int
