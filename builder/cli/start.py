@@ -37,7 +37,8 @@ def command(containers: tuple[str, ...], attach: bool, interactive: bool, detach
                 start_container(engine, name, request)
 
             return for_each(containers, start)
-        if len(containers) > 1:
+        only, *others = containers
+        if others:
             raise UsageError("start: only one container can be attached to")
-        exit_code = start_container(engine, containers[0], request).exit_code
+        exit_code = start_container(engine, only, request).exit_code
         return EXIT_DONE if exit_code is None else exit_code
