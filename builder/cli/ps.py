@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 import click
 
 from builder.cli.command import Command
-from builder.cli.ps_fields import command_text, id_text, ports_text, status_text
+from builder.cli.ps_fields import command_text, id_text, ports_text, size_text, status_text
 from builder.cli.table import table
 from builder.cli.units import ago
 from builder.commands.ps import PsRequest, list_containers
@@ -28,6 +28,7 @@ class Arguments(TypedDict):
     quiet: bool
     last: int
     latest: bool
+    size: bool
     no_trunc: bool
     filters: tuple[str, ...]
     template: str
@@ -38,6 +39,7 @@ class Arguments(TypedDict):
 @click.option("-q", "--quiet", is_flag=True, help="Ids alone.")
 @click.option("-n", "--last", default=-1, metavar="N", help="The latest N, whatever they do.")
 @click.option("-l", "--latest", is_flag=True, help="The latest one, whatever it does.")
+@click.option("-s", "--size", is_flag=True, help="Show how much they have written.")
 @click.option("--no-trunc", is_flag=True, help="Show all of each value.")
 @click.option(
     "-f", "--filter", "filters", multiple=True, metavar="NAME=VALUE", help="Those with this alone."
@@ -51,9 +53,10 @@ def command(**arguments: Unpack[Arguments]) -> None:
         every=arguments["every"],
         last=1 if arguments["latest"] else max(arguments["last"], 0),
         filters=tuple(map(parse_filter, arguments["filters"])),
+        sizes=arguments["size"] or ".Size" in arguments["template"],
     )
     settings = settings_from(os.environ, euid=os.geteuid())
-    with open_engine(settings, mounts=False) as engine:
+    with open_engine(settings, mounts=request.sizes) as engine:  # files may be of others' ids
         reports = list_containers(engine, request)
     click.echo(_text(reports, arguments), nl=False)
 
@@ -66,8 +69,13 @@ def _text(reports: tuple[ContainerReport, ...], arguments: Arguments) -> str:
         return formatted(reports, arguments["template"], truncate=truncate)
     if arguments["quiet"]:
         return "".join(f"{id_text(report, truncate=truncate)}\n" for report in reports)
-    rows = (_row(report, time.time(), truncate=truncate) for report in reports)
-    return table((_HEADINGS, *rows))
+    rows = [_row(report, time.time(), truncate=truncate) for report in reports]
+    if not arguments["size"]:
+        return table((_HEADINGS, *rows))
+    sizes = map(size_text, reports)
+    return table(
+        ((*_HEADINGS, "SIZE"), *((*row, size) for row, size in zip(rows, sizes, strict=True)))
+    )
 
 
 def _row(report: ContainerReport, now: float, *, truncate: bool) -> tuple[str, ...]:

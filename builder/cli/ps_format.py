@@ -7,7 +7,14 @@ from collections.abc import Callable
 
 from builder.cli.gotemplate import format_rows
 from builder.cli.gotemplate_values import Fields
-from builder.cli.ps_fields import command_text, id_text, ports_text, status_text
+from builder.cli.ps_fields import (
+    command_text,
+    id_text,
+    networks_text,
+    ports_text,
+    size_text,
+    status_text,
+)
 from builder.cli.table import truncated
 from builder.cli.units import ago
 from builder.runtime.container import ContainerReport
@@ -39,6 +46,7 @@ def _headings() -> Fields:
         Mounts="MOUNTS",
         LocalVolumes="LOCAL VOLUMES",
         Networks="NETWORKS",
+        Size="SIZE",
     )
 
 
@@ -59,7 +67,8 @@ def _fields(report: ContainerReport, now: float, *, truncate: bool) -> Fields:
         Label=_label_reader(labels),
         Mounts=",".join(_mounts(report, truncate=truncate)),
         LocalVolumes=str(len(container.anonymous_volumes)),
-        Networks=container.network_mode,
+        Networks=networks_text(report),
+        Size=size_text(report),
     )
 
 

@@ -118,6 +118,8 @@ class ContainerReport:
     state: ContainerState
     status: Status
     ports: str = ""  # as `ps` shows them
+    health: str = ""  # as builder.runtime.health says it; "": nobody has looked
+    sizes: tuple[int, int] | None = None  # bytes: its own, with its image's; None: not measured
 
     @property
     def is_running(self) -> bool:

@@ -10,6 +10,7 @@ from builder.runtime.container import Container, ContainerReport
 from builder.runtime.limits import inspect_fields
 from builder.runtime.networkview import port_bindings
 from builder.runtime.paths import ContainerPaths
+from builder.runtime.policies import LogConfig
 from builder.runtime.security import security_document
 from builder.runtime.volumes_inspect import bind_texts, mount_documents, tmpfs_texts
 
@@ -25,11 +26,12 @@ def inspect_document(
     *,
     lowerdirs: tuple[str, ...],
     volume_dir: Callable[[str], str],
+    health: _Document | None,
     network: _Document,
 ) -> _Document:
     """The object that `docker inspect` prints for a container.
 
-    `lowerdirs`: of its image; `network`: its NetworkSettings.
+    `lowerdirs`: of its image; `health`: its State.Health; `network`: its NetworkSettings.
     """
     container = report.container
     args = container.args
@@ -38,12 +40,12 @@ def inspect_document(
         "Created": rfc3339(container.created),
         "Path": args[0] if args else "",
         "Args": list(args[1:]),
-        "State": _state(report),
+        "State": _state(report) | ({"Health": health} if health is not None else {}),
         "Image": container.image_id,
         "ResolvConfPath": paths.resolv_conf,
         "HostnamePath": paths.hostname,
         "HostsPath": paths.hosts,
-        "LogPath": "",
+        "LogPath": paths.log if container.host.policies.log.driver == "json-file" else "",
         "Name": f"/{container.name}",
         "RestartCount": report.state.restart_count,
         "Driver": "overlay2",
@@ -102,6 +104,8 @@ def _host_config(container: Container) -> _Document:
         **security_document(host.security),
         "ReadonlyRootfs": host.readonly_rootfs,
         **inspect_fields(host.limits),
+        "LogConfig": _log_config(host.policies.log),
+        "Init": host.policies.init,
         "RestartPolicy": {
             "Name": host.policies.restart.name,
             "MaximumRetryCount": host.policies.restart.max_retries,
@@ -109,10 +113,22 @@ def _host_config(container: Container) -> _Document:
     }
 
 
+def _log_config(log: LogConfig) -> _Document:
+    """As the options were given."""
+    options: dict[str, str] = {}
+    if log.max_size_bytes:
+        options = {"max-size": str(log.max_size_bytes), "max-file": str(log.max_files)}
+    for name, values in (("labels", log.labels), ("env", log.env)):
+        if values:
+            options[name] = ",".join(values)
+    return {"Type": log.driver, "Config": options}
+
+
 def _config(container: Container) -> _Document:
     """Docker always shows these, empty or not; the others only where they are set."""
     shown = container_dict(container.config)
     host = container.host
+    timeout_s = host.policies.stop_timeout_s
     return {
         "Hostname": container.hostname,
         "Domainname": host.networking.domainname,
@@ -131,5 +147,6 @@ def _config(container: Container) -> _Document:
         "OnBuild": None,
         "Labels": {},
         **shown,
+        **({} if timeout_s is None else {"StopTimeout": timeout_s}),
         "Image": container.image_name,
     }

@@ -11,6 +11,7 @@ containers/ID/
   stubs/          mount points that the image lacks
   images/N/       an image that is mounted, and the changes to it
   traces.json     what was made in fs/ for mounts, for whoever undoes it at the end
+  health.json     how its last health checks went: builder.sandbox.monitor.health
   container.log   its output: builder.sandbox.monitor.log
   hosts, hostname, resolv.conf      bound over the container's own in /etc
   resolver        for its name server: "upstream ADDRESS" and "names FILE" lines
@@ -99,6 +100,10 @@ class ContainerPaths:
     @property
     def log(self) -> str:
         return os.path.join(self.container_dir, "container.log")
+
+    @property
+    def health(self) -> str:
+        return os.path.join(self.container_dir, "health.json")
 
     @property
     def hosts(self) -> str:

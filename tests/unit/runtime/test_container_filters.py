@@ -14,6 +14,7 @@ IMAGES = {"app": sha256_digest(b"app"), "db": sha256_digest(b"db")}
 
 
 def report(name: str, *, image: str = "app", status="running", code: int = 0, **options):
+    ports, health = options.pop("ports", ""), options.pop("health", "")
     number = {"one": 1, "two": 2, "three": 3}[name]
     container = Container(
         container_id=f"{number}" * 64,
@@ -26,11 +27,18 @@ def report(name: str, *, image: str = "app", status="running", code: int = 0, **
         config=ContainerConfig(labels=options.pop("labels", ())),
         host=HostConfig(**options),
     )
-    return ContainerReport(container, ContainerState(exit_code=code), status)
+    return ContainerReport(container, ContainerState(exit_code=code), status, ports, health)
 
 
 REPORTS = (
-    report("three", status="exited", code=3, labels=(("a", "1"), ("b", "2"))),
+    report(
+        "three",
+        status="exited",
+        code=3,
+        labels=(("a", "1"), ("b", "2")),
+        ports="0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 53/udp",
+        health="unhealthy",
+    ),
     report(
         "two",
         image="db",
@@ -50,6 +58,16 @@ LOOKUPS = Lookups(
     [
         ((), ["three", "two", "one"]),
         (("name=t",), ["three", "two"]),
+        (("name=^t.o$",), ["two"]),
+        (("name=^/one",), ["one"]),
+        (("health=unhealthy",), ["three"]),
+        (("health=none", "health=healthy"), []),
+        (("publish=8080",), ["three"]),
+        (("publish=8000-9000/tcp",), ["three"]),
+        (("publish=80",), []),
+        (("expose=80",), ["three"]),
+        (("expose=53/udp",), ["three"]),
+        (("expose=53",), []),
         (("id=222",), ["two"]),
         (("status=exited",), ["three"]),
         (("status=exited", "status=created"), ["three", "one"]),
