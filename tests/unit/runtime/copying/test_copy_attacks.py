@@ -19,6 +19,7 @@ from builder.runtime.copying.extract import Destination, extract
 from builder.runtime.copying.places import opened_destination, opened_source
 from builder.runtime.copying.walk import walk
 from cache.record import replace
+from cache.statedir import remove_tree
 
 
 @pytest.fixture
@@ -197,9 +198,12 @@ def test_what_is_nested_too_deeply_is_refused_and_leaves_no_descriptor(root, roo
     for fd in opened:
         os.close(fd)
     before = len(os.listdir("/proc/self/fd"))
-    with opened_source(root_fd, "/d", follow=False) as source, suppress(CopyError):
-        list(walk(source.fd))
-    assert len(os.listdir("/proc/self/fd")) == before
+    try:
+        with opened_source(root_fd, "/d", follow=False) as source, suppress(CopyError):
+            list(walk(source.fd))
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        remove_tree(str(root / "d"))  # too deep for what cleans up after tests
 
 
 names = st.text(
