@@ -13,6 +13,7 @@ import click
 from builder.cli import build_options as options
 from builder.cli.build_docker import BuildCommand, with_harmless_options
 from builder.cli.build_limits import LimitOptions, step_limits, with_limit_options
+from builder.cli.build_output import output_spec
 from builder.cli.command import files
 from builder.cli.registry_options import RegistryOptions, access_of, with_registry_options
 from builder.cli.render.choose import renderer_for
@@ -219,7 +220,8 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
 
 def outputs_of(arguments: Arguments) -> tuple[OutputSpec, ...]:
     """Where the image goes, besides the store."""
-    outputs = tuple(options.output_spec(text) for text in arguments["outputs"])
+    has_epoch = "SOURCE_DATE_EPOCH" in {*os.environ, *_build_args(arguments)}
+    outputs = tuple(output_spec(text, has_epoch=has_epoch) for text in arguments["outputs"])
     if arguments["push"] and all(output.kind != "registry" for output in outputs):
         outputs += (OutputSpec("registry"),)
     named = all(

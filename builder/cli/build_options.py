@@ -7,14 +7,9 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 
-from builder.commands.build import OutputSpec
 from builder.errors import UsageError
-from builder.export.api import Compression
 from builder.frontend.goformat import truth
 from builder.graph.model import NetworkMode
-from cache.record import replace
-
-OUTPUT_KINDS = ("oci", "docker", "tar", "local", "image", "registry")
 
 
 def fields_of(text: str, option: str) -> dict[str, str]:
@@ -51,68 +46,6 @@ def key_values(
     return pairs
 
 
-def output_spec(text: str) -> OutputSpec:
-    """`type=oci,dest=FILE,...`; a path alone is type=local, `-` is a tar on stdout."""
-    if text == "-":
-        return OutputSpec("tar", dest="-")
-    if "=" not in text:
-        return OutputSpec("local", dest=text)
-    fields = fields_of(text, "output")
-    kind = fields.pop("type", "")
-    if kind not in OUTPUT_KINDS:
-        raise UsageError(
-            f'--output type "{kind}" is not known', hint=f"one of {', '.join(OUTPUT_KINDS)}"
-        )
-    annotations = _annotations(fields, "annotation.", "annotation-manifest.")
-    index_annotations = _annotations(fields, "annotation-index.")
-    name = fields.pop("name", "")
-    spec = OutputSpec(
-        kind=kind,
-        dest=fields.pop("dest", ""),
-        names=tuple(name.split(",")) if name else (),
-        compression=_compression(fields.pop("compression", "")),
-        compression_level=_number(fields.pop("compression-level", ""), "compression-level"),
-        force_compression=_is_true(fields.pop("force-compression", "false")),
-        annotations=annotations,
-        index_annotations=index_annotations,
-    )
-    push = fields.pop("push", "false") if kind in {"image", "registry"} else ""
-    if kind == "image" and _is_true(push):
-        spec = replace(spec, kind="registry")
-    if kind == "docker" and not spec.dest:  # into the daemon, with docker: here, into the store
-        spec = replace(spec, kind="image")
-    if fields.pop("tar", "true") == "false" and kind == "oci":
-        spec = replace(spec, kind="oci-dir")
-    if spec.kind == "registry" and spec.dest:
-        raise UsageError("--output type=registry has no dest=", hint="name=NAME says where to")
-    if fields:
-        raise UsageError(f"--output type={kind} has no option {', '.join(sorted(fields))}")
-    return spec
-
-
-def _annotations(fields: dict[str, str], *prefixes: str) -> tuple[tuple[str, str], ...]:
-    """Take those out whose key has one of the prefixes."""
-    found = [
-        (key.removeprefix(prefix), key)
-        for key in fields
-        for prefix in prefixes
-        if key.startswith(prefix)
-    ]
-    return tuple((name, fields.pop(key)) for name, key in found)
-
-
-def _compression(text: str) -> Compression | None:
-    match text:
-        case "":
-            return None
-        case "gzip" | "zstd" | "uncompressed":
-            return text
-        case _:
-            raise UsageError(
-                f'compression "{text}" is not known', hint="one of gzip, zstd, uncompressed"
-            )
-
-
 def keeps_git_dir(build_args: Mapping[str, str]) -> bool:
     """Whether a Git repository that is the context comes with its .git directory."""
     text = build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "false")
@@ -131,7 +64,8 @@ def network_mode(text: str) -> NetworkMode:
             raise UsageError(f'--network "{text}" is not known', hint="one of default, host, none")
 
 
-def _number(text: str, what: str) -> int | None:
+def number(text: str, what: str) -> int | None:
+    """A number without a sign; None for ""."""
     if not text:
         return None
     if not text.isdecimal():
@@ -139,7 +73,8 @@ def _number(text: str, what: str) -> int | None:
     return int(text)
 
 
-def _is_true(text: str) -> bool:
+def truth_of(text: str) -> bool:
+    """A switch's value; "" is on."""
     return text.lower() in {"", "1", "true", "yes"}
 
 

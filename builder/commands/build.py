@@ -49,6 +49,8 @@ class OutputSpec:
     force_compression: bool = False
     annotations: tuple[tuple[str, str], ...] = ()
     index_annotations: tuple[tuple[str, str], ...] = ()
+    push_by_digest: bool = False  # under no tag: names say the repository
+    platform_split: bool | None = None  # of trees: a directory a platform; None: of several
 
 
 @record
@@ -110,6 +112,11 @@ def _check_platforms(request: BuildRequest) -> None:
         raise UsageError(
             "a docker archive holds one platform",
             hint="use --output type=oci, or build for one --platform",
+        )
+    if len(request.platforms) > 1 and any(one.platform_split is False for one in request.outputs):
+        raise UsageError(
+            "--output platform-split=false is for one platform",
+            hint="the files of several would be mixed",
         )
 
 
@@ -186,7 +193,8 @@ def _sinks(
 
 def _tags(request: BuildRequest) -> tuple[str, ...]:
     """The image's names in the store: of `-t`, and of outputs that go there."""
-    named = (one for one in request.outputs if one.kind in {"image", "registry"})
+    stored = (one for one in request.outputs if one.kind in {"image", "registry"})
+    named = (one for one in stored if not one.push_by_digest)
     kept = (name for one in named for name in one.names)
     return tuple(dict.fromkeys(map(new_name, (*request.tags, *kept))))
 
@@ -261,6 +269,7 @@ def _export(
             force_compression=output.force_compression,
             annotations=output.annotations,
             index_annotations=output.index_annotations,
-            platforms=platforms,
+            platforms=platforms or ((image,) if output.platform_split else ()),
+            by_digest=output.push_by_digest,
         )
     )

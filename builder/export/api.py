@@ -33,6 +33,7 @@ class ExportRequest:
     force_compression: bool = False
     annotations: tuple[tuple[str, str], ...] = ()  # of the manifests
     index_annotations: tuple[tuple[str, str], ...] = ()
+    by_digest: bool = False  # push under no tag
     more: tuple[NamedImage, ...] = ()  # for what can hold several images: archives and layouts
     platforms: tuple[StoredImage, ...] = ()  # for an index: its images, `image` among them
 

@@ -90,7 +90,8 @@ class RegistryExporter:
         repository = self._registries.for_writing(reference)
         if request.platforms:
             return self._push_index(request, repository, reference)
-        pushed = self._push_image(request, repository, reference, tag=reference.tag)
+        tag = "" if request.by_digest else reference.tag
+        pushed = self._push_image(request, repository, reference, tag=tag)
         self._images.tag(f"{reference.repository}@{pushed.digest}", request.image.image_id)
         return pushed.digest
 
@@ -108,7 +109,8 @@ class RegistryExporter:
             MediaType.OCI_INDEX,
             encode_index(Index(MediaType.OCI_INDEX, tuple(entries), request.index_annotations)),
         )
-        digest = repository.put_manifest(reference.tag, media_type, blob)
+        stored_as = sha256_digest(blob) if request.by_digest else reference.tag
+        digest = repository.put_manifest(stored_as, media_type, blob)
         self._keep(blob)
         name = f"{reference.repository}@{digest}"
         by_platform = {image.config.platform: image for image in request.platforms}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
-from builder.image.codec import encode_json, referrers_in
+from builder.image.codec import JsonDict, encode_json, referrers_in
 from builder.image.jsonobject import DOCUMENT_LIMIT_BYTES, parse_object
 from builder.image.model import MediaType, Referrer
 from builder.registry.client import Request
@@ -39,7 +39,7 @@ def attach(repository: Repository, subject: Digest, referrer: Referrer) -> None:
     known = _under_tag(repository, subject)
     if any(one.descriptor.digest == referrer.descriptor.digest for one in known):
         return
-    document = {
+    document: JsonDict = {
         "schemaVersion": 2,
         "mediaType": MediaType.OCI_INDEX,
         "manifests": [one.document for one in (*known, referrer)],

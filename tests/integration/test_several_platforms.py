@@ -160,6 +160,20 @@ def test_an_index_is_pushed_pulled_whole_and_pushed_with_the_same_digest(
 
 
 @pytest.mark.needs("docker-registry", "skopeo")
+def test_an_index_can_be_pushed_under_its_digest_alone(
+    pybuild: Pybuild, registry: DockerRegistry, context: Path
+) -> None:
+    """As builds for one platform each do in CI, before their index is put together."""
+    output = f"type=image,name={registry.host}/two,push-by-digest=true,push=true"
+    build(pybuild, context, "-o", output, "--metadata-file", context / "meta.json")
+    digest = json.loads((context / "meta.json").read_text())["containerimage.digest"]
+    assert len(skopeo_index(f"docker://{registry.host}/two@{digest}")["manifests"]) == 2
+    tags = run(["curl", "-s", f"http://{registry.host}/v2/two/tags/list"]).ok().stdout
+    assert json.loads(tags).get("tags") is None
+    assert "two" not in pybuild("images", "--format", "{{.Tag}}").ok().stdout
+
+
+@pytest.mark.needs("docker-registry", "skopeo")
 def test_what_skopeo_copied_whole_is_pulled_platform_by_platform(
     pybuild: Pybuild, new_pybuild: Callable[[], Pybuild], registry: DockerRegistry, context: Path
 ) -> None:

@@ -3,6 +3,7 @@ import socket
 import pytest
 
 from builder.cli import build_options as options
+from builder.cli.build_output import output_spec
 from builder.commands.build import OutputSpec
 from builder.errors import UsageError
 
@@ -28,7 +29,7 @@ from builder.errors import UsageError
     ],
 )
 def test_an_output_is_read(text, spec):
-    assert options.output_spec(text) == spec
+    assert output_spec(text) == spec
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_an_output_is_read(text, spec):
 )
 def test_an_output_that_is_wrong_is_refused(text):
     with pytest.raises(UsageError):
-        options.output_spec(text)
+        output_spec(text)
 
 
 def test_pairs_take_their_values_from_the_environment_where_they_have_none():
@@ -120,3 +121,47 @@ def test_hosts_are_written_with_a_colon_or_an_equals_sign():
     assert options.hosts_of(["a:1.2.3.4", "b=[::1]"]) == (("a", "1.2.3.4"), ("b", "::1"))
     with pytest.raises(UsageError):
         options.hosts_of(["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("type=oci,dest=a,oci-mediatypes=true", OutputSpec("oci", "a")),
+        (
+            "type=oci,dest=a,annotation-index.k=v",
+            OutputSpec("oci", "a", index_annotations=(("k", "v"),)),
+        ),
+        (
+            "type=oci,dest=a,annotation-manifest.k=v",
+            OutputSpec("oci", "a", annotations=(("k", "v"),)),
+        ),
+        ("type=local,dest=d,platform-split=true", OutputSpec("local", "d", platform_split=True)),
+        (
+            "type=image,name=r.example/a,push-by-digest=true,name-canonical=true,push=true",
+            OutputSpec("registry", names=("r.example/a",), push_by_digest=True),
+        ),
+        ("type=oci,dest=a,rewrite-timestamp=false", OutputSpec("oci", "a")),
+    ],
+)
+def test_buildkits_options_of_an_output_are_read(text, spec):
+    assert output_spec(text) == spec
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("type=oci,dest=a,oci-mediatypes=false", "oci-mediatypes=false is not supported"),
+        ("type=image,store=false", "store=false is not supported"),
+        ("type=registry,name=a,registry.insecure=true", "insecure=true is not supported"),
+        ("type=oci,dest=a,rewrite-timestamp=true", "needs a time"),
+        ("type=tar,dest=a,oci-mediatypes=true", "has no option oci-mediatypes"),
+        ("type=oci,dest=a,compression=estargz", 'compression "estargz" is not known'),
+    ],
+)
+def test_what_buildkit_does_and_this_does_not_is_said(text, said):
+    with pytest.raises(UsageError, match=said):
+        output_spec(text)
+
+
+def test_times_are_rewritten_where_a_time_is_given():
+    assert output_spec("type=oci,dest=a,rewrite-timestamp=true", has_epoch=True).dest == "a"
