@@ -6,19 +6,18 @@ import os
 from typing import TYPE_CHECKING
 
 from builder.commands.mounts import with_whole_mounts
+from builder.commands.network_choice import with_network
 from builder.engine import Engine
-from builder.events import Warned
 from builder.image.model import StoredImage
 from builder.runtime import ending
 from builder.runtime.assigning import user_of_keep_id
 from builder.runtime.bundle import RunOptions, new_container
 from builder.runtime.connecting import networks_of
-from builder.runtime.container import Container, HostConfig
+from builder.runtime.container import Container
 from builder.runtime.containers import Containers, HeldContainer
 from builder.runtime.errors import InvalidOptionError
 from builder.runtime.lifecycle import Runner, start
 from builder.runtime.names import checked_name
-from builder.runtime.networkmode import host_name, settled, this_machine
 from builder.runtime.streams import CallerStreams, StreamChoice
 from builder.runtime.terminal import require_terminal
 from cache.record import record, replace
@@ -170,7 +169,7 @@ def new_container_of(engine: Engine, containers: Containers, request: RunRequest
     options = with_whole_mounts(engine, containers, request.options)
     if options.name:
         checked_name(options.name)
-    options = replace(options, host=_settled_host(engine, options.host))
+    options = replace(options, host=with_network(engine, containers, options.host))
     if options.user is None and options.host.security.userns:
         options = replace(options, user=user_of_keep_id(options.host.security.userns))
     return new_container(
@@ -181,19 +180,6 @@ def new_container_of(engine: Engine, containers: Containers, request: RunRequest
         created=engine.now(),
         new_volume_name=_new_id,
     )
-
-
-def _settled_host(engine: Engine, host: HostConfig) -> HostConfig:
-    """The options with what depends on this machine put in."""
-    networking = settled(
-        host.networking,
-        this_machine(rootless=engine.settings.rootless),
-        os.environ,
-        warn=lambda text: engine.emit(Warned(text)),
-    )
-    if "host" in {networking.mode, host.security.uts} and not networking.hostname:
-        networking = replace(networking, hostname=host_name())
-    return replace(host, networking=networking)
 
 
 def _image(engine: Engine, text: str) -> StoredImage:

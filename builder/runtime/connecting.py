@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from builder.network import pasta
 from builder.network.addresses import Version
 from builder.network.bridge import Bridges
+from builder.network.errors import AddressTakenError, PortTakenError
 from builder.network.hostports import Ports, taken_by
 from builder.network.links import inside
 from builder.network.manage import default_network
@@ -116,11 +117,12 @@ class Connection:
         networking = self._container.host.networking
         if networking.shared_with:
             return _files_of(self._networks.containers.paths(networking.shared_with))
-        networks: tuple[Network, ...] = ()
-        if networking.is_bridged:
+        try:
             networks = self._reserve()
-        elif networking.mode == "pasta":
-            self._reserve_ports()
+        except (PortTakenError, AddressTakenError):
+            if not self._release_dead():
+                raise
+            networks = self._reserve()
         return self._write_files(networks)
 
     def connect(self, pid: int) -> None:
@@ -149,7 +151,27 @@ class Connection:
         self.close()
         release(self._container.container_id, self._paths.container_dir, self._networks.store)
 
+    def _release_dead(self) -> bool:
+        """Whether there was something of containers whose monitors were killed; it is not now."""
+        containers, store = self._networks.containers, self._networks.store
+        live = store.live()
+        holders = {item.container_id for item in live.endpoints if not item.ended}
+        holders |= {holder for holder, _ in live.published}
+        dead = [holder for holder in holders if not containers.is_held(holder)]
+        for holder in dead:
+            release(holder, containers.paths(holder).container_dir, store)
+        return bool(dead)
+
     def _reserve(self) -> tuple[Network, ...]:
+        """Take what the network gives; the bridges' networks."""
+        networking = self._container.host.networking
+        if networking.is_bridged:
+            return self._reserve_places()
+        if networking.mode == "pasta":
+            self._reserve_ports()
+        return ()
+
+    def _reserve_places(self) -> tuple[Network, ...]:
         store = self._networks.store
         ports = Ports(self._held)
         memberships = self._container.host.networking.memberships

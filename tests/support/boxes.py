@@ -31,13 +31,18 @@ FILES = {
 def box_of(person: Person) -> Iterator[Pybuild]:
     """A `Pybuild` whose store has the images `box` and `volumes`, which declares /data one."""
     with pybuild_of(person) as pybuild:
-        tar = pybuild.folder / "box.tar"
-        tar.write_bytes(layer_tar(busybox_root() | FILES))
-        changes = ("ENV PATH=/bin", "ENV FROM_IMAGE=yes", 'CMD ["echo", "the default"]')
-        options = [word for change in changes for word in ("-c", change)]
-        pybuild("import", tar, "box", *options).ok()
-        pybuild("import", tar, "volumes", *options, "-c", "VOLUME /data /fresh").ok()
+        fill_box(pybuild)
         yield pybuild
+
+
+def fill_box(pybuild: Pybuild) -> None:
+    """Make the images."""
+    tar = pybuild.folder / "box.tar"
+    tar.write_bytes(layer_tar(busybox_root() | FILES))
+    changes = ("ENV PATH=/bin", "ENV FROM_IMAGE=yes", 'CMD ["echo", "the default"]')
+    options = [word for change in changes for word in ("-c", change)]
+    pybuild("import", tar, "box", *options).ok()
+    pybuild("import", tar, "volumes", *options, "-c", "VOLUME /data /fresh").ok()
 
 
 @contextmanager
@@ -58,9 +63,10 @@ def running(
         process.communicate()
 
 
-def end_all(pybuild: Pybuild) -> None:
-    """Remove the containers that run."""
-    for container_id in pybuild("ps", "-q", "--no-trunc").ok().stdout.split():
+def end_all(pybuild: Pybuild, *, every: bool = False) -> None:
+    """Remove the containers that run, or `every` one."""
+    which = "-aq" if every else "-q"
+    for container_id in pybuild("ps", which, "--no-trunc").ok().stdout.split():
         pybuild("rm", "-f", container_id).ok()
 
 

@@ -7,10 +7,10 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from support.commands import TIMEOUT_S, Finished, pybuild_argv, pybuild_environment, run_pybuild
 from support.images import write_busybox_layout
@@ -111,13 +111,19 @@ class Pybuild:
         return [*unfinished_in(self.root), *map(str, self.tmp.iterdir())]
 
 
+_Made = TypeVar("_Made", bound=Pybuild)
+
+
 @contextmanager
-def pybuild_of(user: Person) -> Iterator[Pybuild]:
+def pybuild_of(
+    user: Person,
+    made: Callable[[Person, Path], _Made] = Pybuild,  # type: ignore[assignment] # mypy/3737
+) -> Iterator[_Made]:
     """A `Pybuild` whose folder is removed in the end."""
     folder = Path(tempfile.mkdtemp(prefix="pybuild-test-", dir=scratch_parent()))
     folder.chmod(0o755)
     try:
-        yield Pybuild(user, folder)
+        yield made(user, folder)
     finally:
         remove(folder)
 
