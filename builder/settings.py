@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Literal
 
 from builder.errors import UsageError
 from cache.record import record
+
+Isolation = Literal["namespaces", "chroot"]
 
 UNPACK_LIMIT = "PYBUILD_UNPACK_LIMIT"
 DEFAULT_UNPACK_LIMIT_BYTES = 128 << 30
@@ -23,6 +26,7 @@ class Settings:
     rootless: bool
     debug: bool = False
     unpack_limit_bytes: int | None = DEFAULT_UNPACK_LIMIT_BYTES  # of one archive; None: none
+    isolation: Isolation = "namespaces"  # of RUN steps
 
 
 def settings_from(environment: Mapping[str, str], *, euid: int, debug: bool = False) -> Settings:
@@ -42,7 +46,22 @@ def settings_from(environment: Mapping[str, str], *, euid: int, debug: bool = Fa
         rootless=euid != 0,
         debug=debug,
         unpack_limit_bytes=_unpack_limit(environment.get(UNPACK_LIMIT, "")),
+        isolation=isolation_of(environment.get("PYBUILD_ISOLATION", "")),
     )
+
+
+def isolation_of(text: str) -> Isolation:
+    """What keeps RUN steps apart, by its name or by podman's; "" is the default."""
+    match text:
+        case "" | "default" | "namespaces" | "oci" | "rootless":
+            return "namespaces"
+        case "chroot":
+            return text
+        case _:
+            raise UsageError(
+                f'there is no isolation called "{text[:100]}"',
+                hint="namespaces (the default) or chroot",
+            )
 
 
 def _unpack_limit(text: str) -> int | None:

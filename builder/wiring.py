@@ -52,9 +52,11 @@ def open_engine(
     gets ready while the rest is imported. `access`: how registries are spoken to.
     """
     with ExitStack() as stack:
-        if mounts:
+        if settings.isolation == "chroot":
+            settings = replace(settings, rootless=_without_namespaces(runs=runs))
+        elif mounts:
             settings = replace(settings, rootless=_enter_namespaces(emit))
-        sandbox = _Sandbox(stack, rootless=settings.rootless)
+        sandbox = _Sandbox(stack, settings)
         if runs:
             sandbox.start_server()
         yield _engine(settings, sandbox, _Network(stack, access), emit, stack)
@@ -95,7 +97,11 @@ def _engine(
     stack.callback(database.close)
     content = LocalContentStore(state)
     snapshots = OverlaySnapshotter(
-        state, database, userxattr=settings.rootless, verify=_diff_id_of(settings)
+        state,
+        database,
+        userxattr=settings.rootless,
+        copied=settings.isolation == "chroot",
+        verify=_diff_id_of(settings),
     )
     if swept:
         snapshots.sweep()
@@ -131,12 +137,19 @@ def _enter_namespaces(emit: Emit) -> bool:
     return mapping.rootless
 
 
+def _without_namespaces(*, runs: bool) -> bool:
+    """Whether this process, root without more, must do without the xattrs that only root has."""
+    from builder.sandbox.chroot import check_caller
+
+    return check_caller(runs_containers=runs)
+
+
 class _Sandbox:
     """The executor, made when it is first asked for; ended with `stack`."""
 
-    def __init__(self, stack: ExitStack, *, rootless: bool) -> None:
+    def __init__(self, stack: ExitStack, settings: Settings) -> None:
         self._stack = stack
-        self._rootless = rootless
+        self._settings = settings
         self._server: ServerProcess | None = None
         self._executor: ContainerExecutor | None = None
         self._guard = threading.Lock()
@@ -145,19 +158,24 @@ class _Sandbox:
         """Without the executor, whose import takes longer than this."""
         from builder.sandbox.server_process import ServerProcess
 
-        self._server = ServerProcess(monitors=True)
+        self._server = ServerProcess("monitor.main")
         self._stack.callback(self._server.stop)
 
     def executor(self, state: StateDir) -> ContainerExecutor:
-        from builder.sandbox.executor import NamespaceExecutor
-
         with self._guard:  # steps ask for it from threads of their own
             if self._executor is None:
-                self._executor = NamespaceExecutor(
-                    state, rootless=self._rootless, server=self._server
-                )
+                self._executor = self._new_executor(state)
                 self._stack.callback(self._executor.close)
             return self._executor
+
+    def _new_executor(self, state: StateDir) -> ContainerExecutor:
+        if self._settings.isolation == "chroot":
+            from builder.sandbox.chroot import ChrootExecutor
+
+            return ChrootExecutor()
+        from builder.sandbox.executor import NamespaceExecutor
+
+        return NamespaceExecutor(state, rootless=self._settings.rootless, server=self._server)
 
 
 class _Network:

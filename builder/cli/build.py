@@ -22,9 +22,10 @@ from builder.commands.build import BuildRequest, BuiltImage, OutputSpec, build
 from builder.errors import UsageError
 from builder.frontend.plan import FrontendOptions
 from builder.image.platform import host_platform, parse_platforms
-from builder.settings import settings_from
+from builder.settings import Settings, isolation_of, settings_from
 from builder.wiring import open_engine
 from builder.worker.contexts import MAIN_CONTEXT, BuildContexts, open_contexts
+from cache.record import replace
 
 
 class Arguments(RegistryOptions, LimitOptions):
@@ -50,6 +51,7 @@ class Arguments(RegistryOptions, LimitOptions):
     ssh: tuple[str, ...]
     add_hosts: tuple[str, ...]
     allow: tuple[str, ...]
+    isolation: str | None
     call: str
     check: bool
     format: str
@@ -146,6 +148,12 @@ class Arguments(RegistryOptions, LimitOptions):
     help="A line of /etc/hosts in RUN steps.",
 )
 @click.option(
+    "--isolation",
+    metavar="namespaces|chroot",
+    help="How RUN steps are kept apart; chroot, for containers that allow no namespaces, "
+    "keeps apart files alone.",
+)
+@click.option(
     "--allow", multiple=True, metavar="ENTITLEMENT", help="security.insecure or network.host."
 )
 @click.option(
@@ -208,7 +216,7 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
         forget(path)
     access = access_of(arguments)
     renderer = renderer_for(progress, sys.stderr)
-    settings = settings_from(os.environ, euid=os.geteuid())
+    settings = _settings(arguments)
     try:
         with open_engine(settings, emit=renderer, access=access) as engine:
             built = build(engine, request)
@@ -216,6 +224,12 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
         renderer.close()
     _tell(arguments, built, quiet=quiet, outputs=request.outputs)
     return 0
+
+
+def _settings(arguments: Arguments) -> Settings:
+    settings = settings_from(os.environ, euid=os.geteuid())
+    isolation = arguments["isolation"]
+    return settings if isolation is None else replace(settings, isolation=isolation_of(isolation))
 
 
 def outputs_of(arguments: Arguments) -> tuple[OutputSpec, ...]:

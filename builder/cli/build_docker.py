@@ -32,7 +32,6 @@ REFUSED: Mapping[str, str | None] = {
     "--env": "write ENV in the Dockerfile, or --build-arg for an ARG",
     "--from": "write ARG BASE and FROM $BASE, and give --build-arg BASE=IMAGE",
     "--ignorefile": "name it like the Dockerfile: FILE.dockerignore",
-    "--isolation": None,
     "--jobs": "stages that don't depend on each other always run at the same time",
     "--layers": "steps are always cached; --no-cache runs them all",
     "--manifest": "-t names the index of several platforms, too",

@@ -35,6 +35,11 @@ def error_of(operation: str, number: int, path: str) -> PybuildError:  # noqa: P
                 f"the working directory {path} cannot be entered: {reason}",
                 hint="it must be a directory that the user may enter",
             )
+        case "chroot":
+            return IsolationError(
+                f"the root directory cannot be changed: {reason}",
+                hint="chroot isolation needs root with the capability CAP_SYS_CHROOT",
+            )
         case "user":
             return _ids_denied(number, path)
         case "limit":

@@ -192,7 +192,7 @@ def _hint(error: OSError) -> str:
     return (
         "a container around this process probably forbids it: allow the mount, unshare and clone "
         "system calls there (Docker: --security-opt seccomp=unconfined "
-        "--security-opt apparmor=unconfined, or --privileged)"
+        "--security-opt apparmor=unconfined, or --privileged), or build with --isolation=chroot"
     )
 
 

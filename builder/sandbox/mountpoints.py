@@ -22,7 +22,7 @@ from builder.kernel.xattrs import read_all
 from builder.sandbox.hostfiles import HOSTNAME, HOSTS, RESOLV_CONF
 from builder.sandbox.rootfs import mounted
 from builder.sandbox.userns import Shift, writing_as_root_of
-from cache.record import record
+from cache.record import record, replace
 from cache.snapshot.api import Mount
 
 _PLAIN_MODE = 0o755
@@ -108,7 +108,7 @@ def over_stubs(mount: Mount, stub_dir: str) -> Mount:
     if not mount.lowerdirs and mount.workdir is None:  # a tree of its own: nothing to lay it over
         return mount
     lowerdirs = (*mount.lowerdirs, stub_dir)
-    return Mount(lowerdirs, mount.upperdir, mount.workdir, userxattr=mount.userxattr)
+    return replace(mount, lowerdirs=lowerdirs)
 
 
 class Traces:
@@ -213,7 +213,7 @@ class Traces:
                 if path in self._stubs:
                     _remove_empty(upper_fd, path)
             return
-        view = Mount(self._mount.lowerdirs, userxattr=self._mount.userxattr)
+        view = replace(self._mount, upperdir=None, workdir=None)
         with mounted(view, at, volatile=False), _opened(at) as image_fd:
             for start in paths:
                 path = start

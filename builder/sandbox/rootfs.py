@@ -12,6 +12,7 @@ from builder.errors import IsolationError
 from builder.kernel import mount as kernel_mount
 from builder.kernel.namespaces import CLONE_FS, unshare
 from builder.sandbox.userns import Shift, shifted_clone, writing_as_root_of
+from cache.record import replace
 from cache.snapshot.api import Mount
 
 _MAX_OPTION_BYTES = 4095  # mount(2) takes a page
@@ -27,6 +28,10 @@ def mounted(mount: Mount, at: str, *, volatile: bool, shift: Shift | None = None
     shows it under the ids of a user namespace. To be called in the namespace of
     `idmap.enter_private_namespaces`.
     """
+    if mount.copied:
+        with _copied(mount, at):
+            yield at
+        return
     try:
         attach(mount, at, volatile=volatile, shift=shift)
     except OSError as error:
@@ -35,6 +40,20 @@ def mounted(mount: Mount, at: str, *, volatile: bool, shift: Shift | None = None
         yield at
     finally:
         detach(at)
+
+
+@contextmanager
+def _copied(mount: Mount, at: str) -> Generator[None]:
+    """As a copy; what was changed in it goes to the upperdir, if the block ends well."""
+    from cache.snapshot.copied import CopiedRootfs  # noqa: PLC0415 - where nothing else can be had
+
+    copy = CopiedRootfs(mount, at)
+    try:
+        copy.show()
+        yield
+        copy.harvest()
+    finally:
+        copy.remove()
 
 
 def attach(mount: Mount, at: str, *, volatile: bool, shift: Shift | None = None) -> None:
@@ -113,7 +132,7 @@ def distinct(mount: Mount) -> Mount:
     of its names is in the upper one, which also hides all that it hides.
     """
     lowerdirs = tuple(dict.fromkeys(mount.lowerdirs))
-    return Mount(lowerdirs, mount.upperdir, mount.workdir, userxattr=mount.userxattr)
+    return replace(mount, lowerdirs=lowerdirs)
 
 
 def denied(mount: Mount, error: OSError) -> IsolationError:

@@ -6,6 +6,7 @@ import _socket
 import fcntl
 import os
 import sys
+from typing import Literal
 
 from builder.errors import IsolationError
 from builder.kernel import mount
@@ -17,18 +18,21 @@ _PROGRAM = "import sys; sys.path.append({!r}); from builder.sandbox.{} import ma
 _PASSED_ON = ("LD_LIBRARY_PATH",)  # what the interpreter itself may need
 
 
+Program = Literal["child.server", "monitor.main", "child.jail"]
+"""Which one it is: of a build's steps, of a container, of steps that have no namespaces."""
+
+
 class ServerProcess:
     """The running server, and the socket that it takes requests from.
 
-    With `monitors` it can take charge of a container, and then goes on without this process.
+    "monitor.main" can take charge of a container, and then goes on without this process.
     """
 
-    def __init__(self, *, monitors: bool = False) -> None:
+    def __init__(self, program: Program = "child.server") -> None:
         self._is_released = False
         self.control, server_end = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         try:
-            module = "monitor.main" if monitors else "child.server"
-            self._pid = _spawn(server_end.fileno(), module)
+            self._pid = _spawn(server_end.fileno(), program)
         except BaseException:
             self.control.close()
             raise
@@ -62,10 +66,11 @@ class ServerProcess:
         os.waitpid(self._pid, 0)
 
 
-def _spawn(server_fd: int, module: str) -> int:
+def _spawn(server_fd: int, module: Program) -> int:
     program = _PROGRAM.format(_SOURCE_DIR, module)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    executable_fd = _unwritable_interpreter()
+    may_mount = module != "child.jail"
+    executable_fd = _unwritable_interpreter() if may_mount else _interpreter()
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
         (os.POSIX_SPAWN_DUP2, 0, 1),
@@ -82,6 +87,14 @@ def _spawn(server_fd: int, module: str) -> int:
         )
     finally:
         os.close(executable_fd)
+
+
+def _interpreter() -> int:
+    fd = os.open(sys.executable, os.O_PATH | os.O_CLOEXEC)
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, CONTROL_FD + 1)
+    finally:
+        os.close(fd)
 
 
 def _unwritable_interpreter() -> int:

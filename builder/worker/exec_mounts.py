@@ -53,6 +53,7 @@ class MountMaker:
         copy_out: CopyOut,
         span: Span | None,
         given_up: GivenUp = lambda: False,
+        may_mount: bool = True,
     ) -> None:
         self._state = state
         self._trees = trees
@@ -62,6 +63,7 @@ class MountMaker:
         self._span = span
         self._stack = ExitStack()
         self._caches = CacheDirectories(state, self._stack, self._fill, given_up)
+        self._may_mount = may_mount
         self._memory_dir = ""
         self.entries: list[MountEntry] = []
         self.env: dict[str, str] = {}
@@ -177,13 +179,16 @@ class MountMaker:
             ) from error
 
     def _memory(self) -> str:
-        """A directory in memory: secrets never touch the disk."""
+        """A directory in memory: secrets never touch the disk. On it where nothing can be mounted.
+
+        There the step's copy of a secret is on it anyway, until the step ends.
+        """
         if not self._memory_dir:
             directory = self._scratch("memory")
-            mount(
-                "tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=64m"
-            )
-            self._stack.callback(unmount, directory, MNT_DETACH)
+            if self._may_mount:
+                flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+                mount("tmpfs", directory, "tmpfs", flags, "mode=0755,size=64m")
+                self._stack.callback(unmount, directory, MNT_DETACH)
             self._memory_dir = directory
         return self._memory_dir
 

@@ -109,6 +109,7 @@ class ExecStep:
             copy_out=self._copy_out,
             span=vertex.span,
             given_up=self._cancelled.is_set,
+            may_mount=self._parts.settings.isolation != "chroot",
         )
 
     def _copy_out(

@@ -22,6 +22,7 @@ class Mount:
     upperdir: str | None = None
     workdir: str | None = None
     userxattr: bool = False  # overlay xattrs live in user.overlay.*, not trusted.overlay.*
+    copied: bool = False  # nothing can be mounted: a copy is to stand for it (snapshot.copied)
 
 
 @record

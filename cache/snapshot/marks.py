@@ -52,7 +52,7 @@ def is_marked_whiteout(target: int | str, *, userxattr: bool) -> bool:
     return _xattr(target, overlay_prefix(userxattr=userxattr) + "whiteout") is not None
 
 
-def make_whiteout(name: str, *, dir_fd: int) -> None:
+def make_whiteout(name: str, *, dir_fd: int | None = None) -> None:
     """Hide `name` of the layers below. Works in a user namespace too."""
     os.mknod(name, stat.S_IFCHR, 0, dir_fd=dir_fd)
 

@@ -34,7 +34,7 @@ Verify = Callable[[str], Digest | None]
 
 
 class OverlaySnapshotter:
-    """A Snapshotter for overlayfs.
+    """A Snapshotter for overlayfs; `copied` where that can't be mounted, with the same trees.
 
     `verify` is asked about trees that a crash may have damaged; they are dropped where it gives
     another diff_id. Layers from elsewhere rarely pack to the bytes that they came in: they are
@@ -47,12 +47,14 @@ class OverlaySnapshotter:
         database: Database,
         *,
         userxattr: bool,
+        copied: bool = False,
         verify: Verify | None = None,
         boot_id: str | None = None,
     ) -> None:
         self._state = state
         self._database = database
         self._userxattr = userxattr
+        self._copied = copied
         self._verify = verify
         self._boot_id = boot_id or _this_boot()
         self._suspects: set[int] | None = None
@@ -64,11 +66,11 @@ class OverlaySnapshotter:
         workdir = os.path.join(directory, "work")
         os.mkdir(upperdir)
         os.chmod(upperdir, 0o755)  # noqa: S103 an image's root directory is for everyone
-        mount = Mount(lowerdirs=(), upperdir=upperdir, userxattr=self._userxattr)
+        mount = self._mount((), upperdir)
         if lowerdirs:
             os.mkdir(workdir)
             copy_directory_metadata(lowerdirs[0], upperdir)
-            mount = Mount(lowerdirs, upperdir, workdir, userxattr=self._userxattr)
+            mount = self._mount(lowerdirs, upperdir, workdir)
         return ActiveSnapshot(directory, upperdir, parent, mount)
 
     def commit(self, active: ActiveSnapshot, *, diff_id: Digest, size_bytes: int) -> SnapshotInfo:
@@ -115,7 +117,7 @@ class OverlaySnapshotter:
         if len(lowerdirs) < 2:
             # an overlay, not a bind of the one: what its tree marks as deleted must not show
             lowerdirs = (*lowerdirs, self._state.empty_dir)
-        return Mount(lowerdirs, userxattr=self._userxattr)
+        return self._mount(lowerdirs)
 
     def remove(self, chain_id: ChainId) -> None:
         with self._database.transaction() as connection:
@@ -144,6 +146,11 @@ class OverlaySnapshotter:
         self._dispose([int(name) for name in left if name.isdigit()])
 
     # What follows is not part of the Snapshotter interface.
+
+    def _mount(
+        self, lowerdirs: tuple[str, ...], upperdir: str | None = None, workdir: str | None = None
+    ) -> Mount:
+        return Mount(lowerdirs, upperdir, workdir, userxattr=self._userxattr, copied=self._copied)
 
     def _add(
         self,

@@ -107,10 +107,10 @@ class Server:
         self, setup_fd: int, status_socket: _socket.socket, request_fd: int, fds: tuple[int, ...]
     ) -> None:
         request = decoded(os.pread(request_fd, os.fstat(request_fd).st_size, 0), fds)
-        pid, pidfd = _forked(request)
+        pid, pidfd = self.fork(request)
         if pid == 0:
             close_except({setup_fd, self._own_pidfd, *fds})
-            run_child(request, _seqpacket(setup_fd), self._own_pidfd)
+            self.become(request, _seqpacket(setup_fd), self._own_pidfd)
         self.children[pidfd] = (pid, status_socket)
         if not request.confinement.has_own(namespaces.CLONE_NEWPID):
             self._shared_pids[pidfd] = leftovers.mount_namespace_of(pid)
@@ -122,16 +122,19 @@ class Server:
     def started(self, request: Request) -> None:
         """A process was cloned for it; its descriptors are closed next."""
 
+    def fork(self, request: Request) -> tuple[int, int]:
+        """(pid, pidfd) here, (0, -1) in the child, which is in its new namespaces."""
+        flags = _new_namespaces(request)
+        joined = dict(request.joined_fds)
+        return (
+            namespaces.fork_within(joined["pid"], flags)
+            if "pid" in joined
+            else namespaces.fork_into(flags)
+        )
 
-def _forked(request: Request) -> tuple[int, int]:
-    """(pid, pidfd) here, (0, -1) in the child, which is in its new namespaces."""
-    flags = _new_namespaces(request)
-    joined = dict(request.joined_fds)
-    return (
-        namespaces.fork_within(joined["pid"], flags)
-        if "pid" in joined
-        else namespaces.fork_into(flags)
-    )
+    def become(self, request: Request, setup_socket: _socket.socket, server_pidfd: int) -> None:
+        """Go on, in the child, as the process that is asked for. Never returns."""
+        run_child(request, setup_socket, server_pidfd)
 
 
 def _new_namespaces(request: Request) -> int:

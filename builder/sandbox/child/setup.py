@@ -12,7 +12,6 @@ import os
 import select
 
 from builder.kernel import mount, namespaces
-from builder.kernel.paths import open_in_root
 from builder.kernel.process import close_on_exec_from, die_with_parent
 from builder.sandbox.child import (
     binds,
@@ -25,7 +24,7 @@ from builder.sandbox.child import (
     settings,
 )
 from builder.sandbox.child.request import Request
-from builder.sandbox.child.targets import open_target
+from builder.sandbox.child.targets import make_directory
 from builder.sandbox.child.wire import EXIT_NOT_STARTED, Report
 
 _NAMESPACE_FLAGS = {
@@ -114,7 +113,8 @@ def _enter_root(request: Request, report: Report) -> None:
     masks.hide_system(special, request.confinement, report)
     binds.attach(prepared, root_fd, report)
     masks.hide_others(root_fd, special, request.confinement, report)
-    _make_cwd(root_fd, request, report)
+    report.doing("cwd", request.cwd)
+    make_directory(root_fd, request.cwd)
     if request.readonly_rootfs:
         report.doing("mount", "/")
         mount.set_attributes(root_fd, mount.ATTR_RDONLY)
@@ -133,11 +133,3 @@ def _pivot(place_fd: int, *, devices_usable: bool) -> int:
     os.chdir("/")
     os.close(place_fd)
     return root_fd
-
-
-def _make_cwd(root_fd: int, request: Request, report: Report) -> None:
-    report.doing("cwd", request.cwd)
-    try:
-        os.close(open_in_root(root_fd, request.cwd, os.O_PATH | os.O_DIRECTORY))
-    except FileNotFoundError:
-        os.close(open_target(root_fd, request.cwd, is_directory=True))

@@ -25,6 +25,14 @@ def open_target(root_fd: int, path: str, *, is_directory: bool) -> int:
     return fd
 
 
+def make_directory(root_fd: int, path: str) -> None:
+    """Make a working directory, with its parents, where it is missing."""
+    try:
+        os.close(open_in_root(root_fd, path, os.O_PATH | os.O_DIRECTORY))
+    except FileNotFoundError:
+        os.close(open_target(root_fd, path, is_directory=True))
+
+
 def open_plain_directory(root_fd: int, name: str) -> int:
     """The directory `name` of the root; made where missing. A link in its place is ENOTDIR.
 
