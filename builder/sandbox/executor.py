@@ -97,7 +97,7 @@ class NamespaceExecutor:
             if self._server is None:
                 self._server = ServerProcess()
             elif self._server.is_released:
-                self._server = ServerProcess(monitors=True)
+                self._server = ServerProcess("monitor.main")
             return self._server
 
     def _warn(self, text: str) -> None:
