@@ -13,6 +13,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_KEEPCAPS = 8
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NAME = 15
 _PR_SET_NO_NEW_PRIVS = 38
 _CLOSE_RANGE_CLOEXEC = 4
 _LAST_SIGNAL = 64
@@ -21,6 +22,8 @@ _SIG_IGN = 1
 _SIGPIPE = 13
 _SIG_SETMASK = 2
 _SIGSET_BYTES = 8
+_SIGSET_SIZE = 128  # the C library's
+_ALL_SIGNALS = b"\xff" * _SIGSET_SIZE
 _SIGACTION_NUMBERS = {
     "x86_64": 13,
     "aarch64": 134,
@@ -37,6 +40,7 @@ _setfsuid = CFunction("setfsuid", ctypes.c_uint)
 _setfsgid = CFunction("setfsgid", ctypes.c_uint)
 _signal = CFunction("signal", ctypes.c_int, ctypes.c_void_p)
 _sigprocmask = CFunction("sigprocmask", ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+_sigwaitinfo = CFunction("sigwaitinfo", ctypes.c_char_p, ctypes.c_void_p)
 _pidfd_send_signal = SystemCall(424, ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint)
 _close_range = SystemCall(436, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint)
 
@@ -107,6 +111,36 @@ def reset_signals() -> None:
         else:
             _signal(number, _SIG_DFL)
     check(_sigprocmask(_SIG_SETMASK, bytes(128), None))
+
+
+def set_title(title: bytes) -> None:
+    """Show as `title` in listings of processes, in place of the command line."""
+    name = ctypes.create_string_buffer(title[:15])
+    prctl(_PR_SET_NAME, ctypes.addressof(name))
+    with open("/proc/self/stat", "rb", buffering=0) as file:
+        fields = file.read(4096).rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # of the arguments in memory: fields 48, 49
+    if 0 < start < end:
+        shown = title[: end - start - 1]
+        ctypes.memmove(start, shown.ljust(end - start, b"\0"), end - start)
+
+
+def block_signals() -> None:
+    """Have all signals that can wait do so, for `next_signal`."""
+    check(_sigprocmask(_SIG_SETMASK, _ALL_SIGNALS, None))
+
+
+def unblock_signals() -> None:
+    """Let none wait; those that do come now."""
+    check(_sigprocmask(_SIG_SETMASK, bytes(_SIGSET_SIZE), None))
+
+
+def next_signal() -> int:
+    """Wait for a blocked signal, and take it."""
+    while True:
+        number = _sigwaitinfo(_ALL_SIGNALS, None)
+        if number > 0:
+            return number
 
 
 def close_on_exec_from(first_fd: int) -> None:

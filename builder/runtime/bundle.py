@@ -193,6 +193,7 @@ def process_spec(
         shm_size_bytes=0 if security.ipc == "none" else host.limits.shm_size_bytes,
         rlimits=host.limits.rlimits,
         oom_score_adj=host.limits.oom_score_adj,
+        init=host.policies.init,
         cgroup_files=cgroup_files,
         joined=joined,
         devices=devices,

@@ -133,6 +133,7 @@ class ProcessSpec:
         tuple[str, int, int], ...
     ] = ()  # ("nofile", soft, hard); clamped, never an error
     oom_score_adj: int = 0
+    init: bool = False  # a first process that reaps and passes signals on starts the program
     devices: tuple[DeviceNode, ...] = ()
     devices_ruled: bool = False  # its group says what may be opened: no mount needs to be nodev
     cgroup_files: tuple[str, ...] = ()  # cgroup.procs of the groups to join

@@ -121,6 +121,7 @@ def request_of(
         terminal_size=spec.terminal_size,
         shm_size_bytes=spec.shm_size_bytes,
         oom_score_adj=spec.oom_score_adj,
+        init=spec.init,
         devices=tuple((node.path, node.source) for node in spec.devices),
         devices_usable=spec.privileged or spec.devices_ruled,
         rlimits=tuple((_limit_number(name), soft, hard) for name, soft, hard in spec.rlimits),

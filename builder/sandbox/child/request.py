@@ -79,6 +79,7 @@ class Request(Record):
         "gid",
         "groups",
         "hostname",
+        "init",
         "joined_fds",
         "mounts",
         "new_network",
@@ -124,6 +125,7 @@ class Request(Record):
         terminal_size: tuple[int, int],
         shm_size_bytes: int,
         oom_score_adj: int,
+        init: bool,
         devices: tuple[tuple[str, str], ...],
         devices_usable: bool,
         rlimits: tuple[tuple[int, int, int], ...],
@@ -155,6 +157,7 @@ class Request(Record):
         self.terminal_size = terminal_size
         self.shm_size_bytes = shm_size_bytes
         self.oom_score_adj = oom_score_adj
+        self.init = init  # whether the program gets a first process that looks after it
         self.devices = devices  # (path below /dev, path here)
         self.devices_usable = devices_usable  # else every mount is nodev
         self.rlimits = rlimits  # (RLIMIT_*, soft, hard)

@@ -18,6 +18,7 @@ from builder.sandbox.child import (
     devices,
     filesystems,
     identity,
+    init,
     masks,
     network,
     program,
@@ -49,6 +50,8 @@ def run_child(request: Request, setup_socket: _socket.socket, server_pidfd: int)
         identity.enter(request, report)
         report.executing()
         close_on_exec_from(3)
+        if request.init:
+            init.fork_program(terminal=request.terminal)
         program.execute(request.args, request.env, report)
     except OSError as error:
         report.failed(error)
