@@ -19,13 +19,11 @@ from cache.errors import PybuildError
 _REFUSED_LONG = (
     "annotation blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
     "disable-content-trust env-host gpus io-maxbandwidth io-maxiops isolation "
-    "kernel-memory label-file link link-local-ip platform "
-    "pull quiet replace rmi rootfs runtime secret storage-opt "
+    "kernel-memory link link-local-ip "
+    "replace rmi rootfs runtime secret storage-opt "
     "systemd timeout tz umask unsetenv use-api-socket volume-driver"
 )
-_REFUSED_SHORT = {
-    "q": "quiet",
-}
+_REFUSED_SHORT: dict[str, str] = {}
 _HINTS = {
     "link": "containers of a network of pybuild network find one another by name",
 }

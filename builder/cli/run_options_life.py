@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from builder.cli.run_words import Line, Option, repeated, single, switch
+from builder.commands.run_image import ImageChoice
 from builder.errors import UsageError
 from builder.image.model import Healthcheck
+from builder.image.platform import parse_platform
 from builder.runtime import policies
+from builder.runtime.options import parse_pairs
 from builder.runtime.policies import HealthOptions, LogConfig, Policies, RestartPolicy
 from builder.runtime.signalnames import signal_number
 
@@ -24,6 +27,10 @@ OPTIONS: tuple[Option, ...] = (
     single("--health-start-interval", metavar="TIME", text="Between checks in that time (5s)."),
     switch("--no-healthcheck", text="None, though the image has one."),
     single("--log-driver", metavar="DRIVER", text="json-file (the default) or none."),
+    repeated("--label-file", metavar="FILE", text="A file of labels, K=V a line."),
+    single("--pull", metavar="WHEN", text="missing (the default), always, newer or never."),
+    single("--platform", metavar="OS/ARCH", text="Of an image for several platforms this one."),
+    switch("-q", "--quiet", text="Say nothing of an image that is fetched."),
     repeated("--log-opt", metavar="NAME=VALUE", text="max-size, max-file, labels, env."),
 )
 
@@ -81,6 +88,36 @@ def health_of(line: Line) -> HealthOptions:
             retries=policies.parse_health_retries(line.values.get("health-retries", "0")),
         )
     )
+
+
+def image_choice_of(line: Line) -> ImageChoice:
+    """Which image is meant, and who is asked for it."""
+    platform = line.values.get("platform", "")
+    match line.values.get("pull", "missing"):
+        case "missing" | "always" | "newer" | "never" as pull:
+            pass
+        case "true" | "":
+            pull = "always"
+        case "false":
+            pull = "missing"
+        case text:
+            raise UsageError(
+                f'--pull "{text[:50]}" is not known', hint="missing, always, newer or never"
+            )
+    return ImageChoice(
+        pull, parse_platform(platform) if platform else None, "quiet" in line.switches
+    )
+
+
+def labels_of(line: Line) -> tuple[tuple[str, str], ...]:
+    """Those of the files first: `--label` wins."""
+    entries: list[str] = []
+    for path in line.lists.get("label-file", ()):
+        with open(path, encoding="utf-8") as file:
+            lines = (text.strip() for text in file)
+            entries += [text for text in lines if text and not text.startswith("#")]
+    entries += line.lists.get("label", ())
+    return parse_pairs(entries, option="--label")
 
 
 def _duration(line: Line, name: str) -> int:

@@ -6,7 +6,13 @@ import os
 
 from builder.cli.run_options_attach import attached_of, detach_keys_of
 from builder.cli.run_options_files import mounts_of, volumes_from_of
-from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
+from builder.cli.run_options_life import (
+    health_of,
+    image_choice_of,
+    labels_of,
+    policies_of,
+    stop_signal_of,
+)
 from builder.cli.run_options_limits import limits_of
 from builder.cli.run_options_net import networking_of
 from builder.cli.run_options_sec import security_of
@@ -28,6 +34,7 @@ def request_of(line: Line) -> RunRequest:
         image=line.image,
         options=_run_options(line),
         caller=CallerStreams(),
+        choice=image_choice_of(line),
         cidfile=line.values.get("cidfile", ""),
         detached="detach" in line.switches,
         attached=attached_of(line),
@@ -45,7 +52,7 @@ def _run_options(line: Line) -> RunOptions:
         user=line.values.get("user"),
         working_dir=line.values.get("workdir", ""),
         entrypoint=None if entrypoint is None else tuple(filter(None, (entrypoint,))),
-        labels=options.parse_pairs(line.lists.get("label", ()), option="--label"),
+        labels=labels_of(line),
         stop_signal=stop_signal_of(line),
         health=health_of(line),
         host=_host_config(line),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from builder.commands.mounts import with_whole_mounts
 from builder.commands.network_choice import with_network
+from builder.commands.run_image import ImageChoice, chosen_image
 from builder.engine import Engine
-from builder.image.model import StoredImage
 from builder.runtime import ending
 from builder.runtime.assigning import user_of_keep_id
 from builder.runtime.bundle import RunOptions, new_container
@@ -20,7 +20,7 @@ from builder.runtime.lifecycle import Runner, start
 from builder.runtime.names import checked_name
 from builder.runtime.streams import CallerStreams, StreamChoice
 from builder.runtime.terminal import require_terminal
-from cache.record import record, replace
+from cache.record import field, record, replace
 
 if TYPE_CHECKING:
     from builder.runtime.control import Connection
@@ -35,6 +35,7 @@ class RunRequest:
     image: str
     options: RunOptions
     caller: CallerStreams
+    choice: ImageChoice = field(default_factory=ImageChoice)
     cidfile: str = ""  # gets the container's id; must not be there
     detached: bool = False
     attached: frozenset[str] = frozenset()  # of stdin, stdout, stderr; none: as -i and -d say
@@ -165,7 +166,9 @@ def _started(
 
 def new_container_of(engine: Engine, containers: Containers, request: RunRequest) -> Container:
     """The container that is asked for, as a record alone; its image is pulled if need be."""
-    image = _image(engine, request.image)  # before signals are the container's: one may end a pull
+    image = chosen_image(
+        engine, request.image, request.choice
+    )  # before signals are the container's: one may end a pull
     options = with_whole_mounts(engine, containers, request.options)
     if options.name:
         checked_name(options.name)
@@ -180,16 +183,6 @@ def new_container_of(engine: Engine, containers: Containers, request: RunRequest
         created=engine.now(),
         new_volume_name=_new_id,
     )
-
-
-def _image(engine: Engine, text: str) -> StoredImage:
-    """The image that the store has, or a registry. UnknownImageError says why there is none."""
-    image = engine.images.find(text)
-    if image is None:
-        from builder.commands.pull import pull_missing  # noqa: PLC0415 - few runs pull
-
-        image = pull_missing(engine, text)
-    return image
 
 
 def _new_id() -> str:

@@ -3,10 +3,17 @@ from __future__ import annotations
 import pytest
 
 from builder.cli.run_line import OPTIONS
-from builder.cli.run_options_life import health_of, policies_of, stop_signal_of
+from builder.cli.run_options_life import (
+    health_of,
+    image_choice_of,
+    labels_of,
+    policies_of,
+    stop_signal_of,
+)
 from builder.cli.run_words import Line, read
+from builder.commands.run_image import ImageChoice
 from builder.errors import UsageError
-from builder.image.model import Healthcheck
+from builder.image.model import Healthcheck, Platform
 from builder.runtime.errors import InvalidOptionError
 from builder.runtime.policies import HealthOptions, LogConfig, Policies, RestartPolicy
 
@@ -56,3 +63,18 @@ def test_a_health_check_can_be_taken_away():
     assert health_of(line("--no-healthcheck")) == health_of(line("--health-cmd", "none")) == off
     with pytest.raises(UsageError, match="--health-cmd"):
         health_of(line("--no-healthcheck", "--health-cmd", "true"))
+
+
+def test_labels_come_from_files_and_the_line_wins(tmp_path):
+    file = tmp_path / "labels"
+    file.write_text("a=1\n\n# b=0\n b=2 \nc\n")
+    found = labels_of(line("--label-file", str(file), "-l", "b=3"))
+    assert dict(found) == {"a": "1", "b": "3", "c": ""}
+
+
+def test_the_image_can_be_asked_for_again_or_never():
+    assert image_choice_of(line()) == ImageChoice()
+    chosen = image_choice_of(line("--pull=never", "--platform", "linux/arm64", "-q"))
+    assert chosen == ImageChoice("never", Platform("linux", "arm64", ""), quiet=True)
+    with pytest.raises(UsageError, match="--pull"):
+        image_choice_of(line("--pull", "sometimes"))
