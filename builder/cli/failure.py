@@ -74,9 +74,9 @@ def text_of(error: PybuildError) -> str:
         parts += ["------", *(f" > {line}" for line in error.output_tail), "------"]
     if isinstance(error, SourceError) and error.span is not None:
         parts += quoted_lines(error.span)
-    parts.append(f"ERROR: {error.message}")
+    parts.append(f"ERROR: {_printable(error.message)}")
     if error.hint:
-        parts.append(f"hint: {error.hint}")
+        parts.append(f"hint: {_printable(error.hint)}")
     return "\n".join(parts) + "\n"
 
 
@@ -102,7 +102,14 @@ def quoted_lines(span: Span) -> list[str]:
 def _shown(line: str) -> str:
     """A line of somebody's file: cut where it is long, without what a terminal would act on."""
     cut = line if len(line) <= MAX_COLUMNS else f"{line[: MAX_COLUMNS - 1]}…"
-    return "".join(c if c.isprintable() or c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in cut)
+    return _printable(cut)
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would act on: names in it may come from anywhere."""
+    return "".join(
+        c if c.isprintable() or c in "\t\n" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def _report_bug(error: BaseException) -> int:

@@ -20,7 +20,7 @@ class UnknownNetworkError(PybuildError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"no network is called {name[:200]!a}",
+            f"No such network: {name[:200]}",
             hint="pybuild network ls lists them, pybuild network create makes one",
         )
 

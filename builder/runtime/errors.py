@@ -13,9 +13,7 @@ class UnknownContainerError(PybuildError):
     code: ClassVar[str] = "unknown-container"
 
     def __init__(self, text: str) -> None:
-        super().__init__(
-            f"no container is called {text[:200]!a}", hint="pybuild ps -a lists all of them"
-        )
+        super().__init__(f"No such container: {text[:200]}", hint="pybuild ps -a lists all of them")
 
 
 class AmbiguousContainerError(PybuildError):
@@ -79,7 +77,7 @@ class UnknownVolumeError(PybuildError):
 
     def __init__(self, text: str) -> None:
         super().__init__(
-            f"no volume is called {text[:200]!a}", hint="pybuild volume ls lists all of them"
+            f"No such volume: {text[:200]}", hint="pybuild volume ls lists all of them"
         )
 
 

@@ -11,6 +11,7 @@ import os
 import stat
 
 from builder.kernel.xattrs import read_all
+from cache.snapshot.filecopy import copy_data
 from cache.snapshot.marks import is_overlay_xattr, is_whiteout, make_opaque, opacity
 
 _CHUNK_BYTES = 1 << 18
@@ -18,7 +19,6 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # NONBLOCK: should a FIFO have taken the file's place, opening it must not wait
 _SOURCE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _TARGET = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_NOT_BY_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
 
 def copy_tree(source_fd: int, target_fd: int, *, userxattr: bool) -> None:
@@ -115,46 +115,8 @@ def _copy_content(source_fd: int, target_fd: int, status: os.stat_result) -> Non
         content = os.read(source_fd, status.st_size)
         if content:
             os.write(target_fd, content)
-    elif status.st_blocks * 512 < status.st_size:
-        _copy_sparse(source_fd, target_fd, status.st_size)
     else:
-        _copy_range(source_fd, target_fd, status.st_size)
-
-
-def _copy_sparse(source_fd: int, target_fd: int, size_bytes: int) -> None:
-    """Copy the data between the holes."""
-    os.ftruncate(target_fd, size_bytes)
-    end = 0
-    while end < size_bytes:
-        try:
-            start = os.lseek(source_fd, end, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # a hole up to the end
-                return
-            raise
-        end = os.lseek(source_fd, start, os.SEEK_HOLE)
-        os.lseek(source_fd, start, os.SEEK_SET)
-        os.lseek(target_fd, start, os.SEEK_SET)
-        _copy_range(source_fd, target_fd, end - start)
-
-
-def _copy_range(source_fd: int, target_fd: int, size_bytes: int) -> None:
-    """Copy from where both stand; the kernel shares the blocks where the file system can."""
-    left = size_bytes
-    try:
-        while left > 0:
-            copied = os.copy_file_range(source_fd, target_fd, left)
-            if copied == 0:
-                return
-            left -= copied
-    except OSError as error:
-        if error.errno not in _NOT_BY_KERNEL:
-            raise
-    while left > 0:
-        content = os.read(source_fd, min(left, _CHUNK_BYTES))
-        if not content:
-            return
-        left -= os.write(target_fd, content)
+        copy_data(source_fd, target_fd)
 
 
 def copy_directory_facts(source_fd: int, target_fd: int) -> None:

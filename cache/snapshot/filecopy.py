@@ -72,15 +72,18 @@ def _copy_file(source: str, target: str) -> None:
     try:
         target_fd = os.open(target, _WRITE, 0o600)
         try:
-            _copy_data(source_fd, target_fd)
+            copy_data(source_fd, target_fd)
         finally:
             os.close(target_fd)
     finally:
         os.close(source_fd)
 
 
-def _copy_data(source_fd: int, target_fd: int) -> None:
-    """By sharing blocks where the file system can, else in the kernel, holes left out."""
+def copy_data(source_fd: int, target_fd: int) -> None:
+    """All of an open file into an empty one: blocks are shared where the file system can.
+
+    Else the kernel copies what lies between the holes.
+    """
     try:
         fcntl.ioctl(target_fd, _FICLONE, source_fd)
     except OSError:

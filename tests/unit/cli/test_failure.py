@@ -71,3 +71,8 @@ def test_a_long_line_is_cut_and_control_characters_reach_no_terminal():
 def test_a_full_disk_is_told_with_what_to_do(capsys):
     failure.report(OSError(errno.ENOSPC, "No space left on device"))
     assert "PYBUILD_ROOT" in capsys.readouterr().err
+
+
+def test_an_errors_text_says_nothing_to_the_terminal():
+    text = failure.text_of(PybuildError("no \x1b[31mred\rthing", hint="a\x07\nb"))
+    assert text == "ERROR: no \ufffd[31mred\ufffdthing\nhint: a\ufffd\nb\n"
