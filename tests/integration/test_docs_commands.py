@@ -20,7 +20,11 @@ DOCUMENTS = sorted(
     path for folder in ("howto", "explanation") for path in (DOCS / folder).glob("*.md")
 )
 WITH_COMMANDS = [path for path in DOCUMENTS if any(isinstance(s, Command) for s in steps_in(path))]
-NEEDS = {"secrets-and-ssh.md": ["ssh-agent", "ssh-keygen"], "oci-runtimes.md": ["runc"]}
+NEEDS = {
+    "secrets-and-ssh.md": ["ssh-agent", "ssh-keygen"],
+    "oci-runtimes.md": ["runc"],
+    "limits.md": ["root", "ps"],
+}
 ROOT = "root" if os.geteuid() == 0 else "rootless"
 
 
