@@ -12,6 +12,7 @@ from builder.image.assemble import seconds_of
 from builder.image.imagestore import manifest_digest
 from builder.image.model import HistoryEntry, Platform, StoredImage
 from builder.image.reference import Reference, new_name, parse_reference
+from builder.runtime.journal import Journal
 from builder.worker.stored_images import find_image, platforms_of
 from cache.digest import Digest
 
@@ -132,6 +133,7 @@ def tag(engine: Engine, source: str, name: str) -> None:
         engine.images.tag_platforms(new_name(name), platforms, image)
     else:
         engine.images.tag(new_name(name), image.image_id)
+    Journal(engine.state).note("image", "tag", image.image_id, name=name)
 
 
 def history(engine: Engine, text: str, platform: Platform | None = None) -> tuple[HistoryLine, ...]:

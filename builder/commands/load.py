@@ -17,6 +17,7 @@ from builder.image.model import MediaType, Platform, StoredImage
 from builder.image.platform import host_platform
 from builder.image.reference import parse_reference
 from builder.layer.compress import decompressed
+from builder.runtime.journal import Journal
 from builder.worker.image_archive import ArchiveSource
 from builder.worker.image_layers import MAGIC_BYTES, media_type_of
 from builder.worker.image_layout import SourceImage, images_in_source
@@ -51,6 +52,8 @@ def load(
             _tag(engine, found, images)
             now = tuple(engine.images.get(image.image_id) for image in images)
             loaded.append(LoadedImage(now, found[0].names))
+            for image in now:
+                Journal(engine.state).note("image", "load", image.image_id, name=image.image_id)
     return tuple(loaded)
 
 

@@ -10,6 +10,7 @@ from builder.engine import Engine
 from builder.image.assemble import seconds_of
 from builder.image.model import StoredImage
 from builder.runtime.containers import Containers
+from builder.runtime.journal import Journal
 from builder.runtime.prunefilters import PruneFilter
 from cache.digest import Digest
 from cache.errors import PybuildError
@@ -93,6 +94,8 @@ def prune_images(engine: Engine, wanted: PruneFilter, *, every: bool) -> PrunedI
         return wanted.allows(created, dict(image.config.config.labels))
 
     images = engine.images.sweep(kept)
+    for image in images:
+        Journal(engine.state).note("image", "delete", image.image_id, name=image.image_id)
     return PrunedImages(images, sweep_store(engine, _KEEP_ALL).freed_bytes)
 
 

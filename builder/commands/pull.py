@@ -9,6 +9,7 @@ from builder.image.errors import UnsupportedImageError
 from builder.image.model import Platform, StoredImage
 from builder.image.platform import host_platform
 from builder.image.reference import Reference, parse_reference
+from builder.runtime.journal import Journal
 from builder.worker.pull import Pulled, Puller
 from cache.leases import Lease
 from cache.record import record, replace
@@ -38,10 +39,21 @@ def pull(
     puller = Puller(engine, engine.registries())
     with engine.leases.hold() as lease:
         if not all_tags:
-            return (_one(puller, reference, platforms, lease),)
+            found = (_one(puller, reference, platforms, lease),)
+            _note(engine, found)
+            return found
         if reference.digest is not None or name.rpartition("/")[2].count(":"):
             raise UsageError(f"--all-tags takes a repository, {name} has a tag or digest")
-        return _all(engine, puller, reference, platforms, lease)
+        several = _all(engine, puller, reference, platforms, lease)
+        _note(engine, several)
+        return several
+
+
+def _note(engine: Engine, found: tuple[PulledImage, ...]) -> None:
+    journal = Journal(engine.state)
+    for one in found:
+        name = one.reference.familiar
+        journal.note("image", "pull", name, name=name)
 
 
 def _one(puller: Puller, reference: Reference, platforms: Platforms, lease: Lease) -> PulledImage:

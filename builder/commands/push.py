@@ -7,6 +7,7 @@ from builder.errors import UnknownImageError, UsageError
 from builder.export.api import Compression, ExportRequest
 from builder.image.model import Platform, StoredImage
 from builder.image.reference import Reference, parse_reference
+from builder.runtime.journal import Journal
 from builder.worker.stored_images import find_image, images_of
 from cache.record import record
 
@@ -51,6 +52,8 @@ def push(engine: Engine, request: PushRequest) -> tuple[PushedImage, ...]:
             )
         )
         pushed.append(PushedImage(reference, exported.digest))
+        name = reference.familiar
+        Journal(engine.state).note("image", "push", name, name=name)
     return tuple(pushed)
 
 

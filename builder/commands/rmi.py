@@ -8,9 +8,10 @@ from typing import ClassVar
 from builder.engine import Engine
 from builder.image.imagestore import stored_name
 from builder.image.model import Platform, StoredImage
-from builder.image.reference import parse_reference
+from builder.image.reference import familiar_name, parse_reference
 from builder.runtime.container import ContainerReport
 from builder.runtime.containers import Containers
+from builder.runtime.journal import Journal
 from builder.worker.stored_images import find_image, images_of
 from cache.digest import Digest
 from cache.errors import PybuildError
@@ -39,6 +40,16 @@ def remove_image(
     alone. ImageInUseError where a container was made from one, unless `force`; and, for an id,
     where it has names in several repositories. A running container's image stays in any case.
     """
+    removed = _remove_image(engine, text, force=force, platform=platform)
+    journal = Journal(engine.state)
+    for name in removed.untagged:
+        journal.note("image", "untag", name, name=familiar_name(name))
+    for image_id in removed.deleted:
+        journal.note("image", "delete", image_id, name=image_id)
+    return removed
+
+
+def _remove_image(engine: Engine, text: str, *, force: bool, platform: Platform | None) -> Removed:
     image = find_image(engine, text, platform)
     name = _name_meant(image, text)
     names = () if name is None else _names_with(image, name)
