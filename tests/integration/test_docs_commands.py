@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from conftest import person_of, require, require_kind
 from support.commands import pybuild_environment, run
 from support.installation import REPOSITORY, console_script
+from support.nethost import net_host
 from support.pybuild import Pybuild, pybuild_of
 from support.transcripts import Command, WrittenFile, agrees, outcomes_of, script_of, steps_in
 
@@ -21,9 +24,10 @@ DOCUMENTS = sorted(
 )
 WITH_COMMANDS = [path for path in DOCUMENTS if any(isinstance(s, Command) for s in steps_in(path))]
 NEEDS = {
-    "secrets-and-ssh.md": ["ssh-agent", "ssh-keygen"],
-    "oci-runtimes.md": ["runc"],
     "limits.md": ["root", "ps"],
+    "networks.md": ["root", "nft", "ip", "busybox", "curl"],
+    "oci-runtimes.md": ["runc"],
+    "secrets-and-ssh.md": ["ssh-agent", "ssh-keygen"],
 }
 ROOT = "root" if os.geteuid() == 0 else "rootless"
 
@@ -38,18 +42,22 @@ def test_the_commands_print_what_the_document_says(path: Path):
         require(need)
     kind = "rootless" if path.stem == "rootless" else ROOT
     require_kind(kind)
-    with pybuild_of(person_of(kind)) as pybuild:
-        follow(path, pybuild)
+    with ExitStack() as stack:
+        person, environment = person_of(kind), {}
+        if path.stem == "networks":  # not on this machine's own network
+            person = stack.enter_context(net_host()).person(person)
+            environment = {"PYBUILD_NETWORK": ""}
+        follow(path, stack.enter_context(pybuild_of(person)), environment)
 
 
-def follow(path: Path, pybuild: Pybuild) -> None:
+def follow(path: Path, pybuild: Pybuild, environment: Mapping[str, str]) -> None:
     steps = steps_in(path)
     here = pybuild.folder / "here"
     here.mkdir()
     waiting: list[Command] = []
     for step in steps:
         if isinstance(step, WrittenFile):
-            check(waiting, here, pybuild)
+            check(waiting, here, pybuild, environment)
             waiting = []
             target = here / step.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,14 +65,14 @@ def follow(path: Path, pybuild: Pybuild) -> None:
             target.chmod(0o755 if step.content.startswith("#!") else 0o644)
         else:
             waiting.append(step)
-    check(waiting, here, pybuild)
+    check(waiting, here, pybuild, environment)
 
 
-def check(commands: list[Command], here: Path, pybuild: Pybuild) -> None:
+def check(commands: list[Command], here: Path, pybuild: Pybuild, more: Mapping[str, str]) -> None:
     pybuild.give(here)
     environment = pybuild_environment(user=pybuild.user, root=pybuild.root, tmp=pybuild.tmp)
     programs = console_script(pybuild.user).parent
-    environment |= {"PATH": f"{programs}:{environment['PATH']}", "HOME": str(here)}
+    environment |= {"PATH": f"{programs}:{environment['PATH']}", "HOME": str(here), **more}
     argv = [*pybuild.user.prefix(), "bash", "-c", script_of(commands)]
     done = run(argv, env=environment, cwd=here)
     outcomes = outcomes_of(done.stdout)
