@@ -32,7 +32,7 @@ def remove_container(engine: Engine, text: str, *, force: bool, volumes: bool) -
         _end(containers, report)
     own = report.container.anonymous_volumes if report is not None and volumes else ()
     try:
-        with containers.held(container_id, wait_s=_END_WAIT_S if force else 0.2):
+        with containers.held(container_id, wait_s=_END_WAIT_S):
             containers.remove(container_id, volumes=own)
     except FileNotFoundError:  # it had --rm, and is gone with its process
         containers.sweep()

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _LOOK_AGAIN_S = 0.005
+_LAST_WORK_S = 10.0
+"""How long the holder of a container that has ended may take to clean up."""
+
 _LAST_WORDS_S = 2.0
 """How long the holder of a container may take to write down its end."""
 
@@ -148,7 +151,9 @@ class Containers:
         return container
 
     @contextmanager
-    def held(self, container_id: str, *, wait_s: float = 0.2) -> Generator[int, None, None]:
+    def held(
+        self, container_id: str, *, wait_s: float = _LAST_WORK_S
+    ) -> Generator[int, None, None]:
         """Be the only one to run or remove it; ContainerRunningError where another process is.
 
         Gives the lock's descriptor: whoever has a copy of it holds the container as well.

@@ -41,8 +41,6 @@ def clean(container: Container, containers: Containers, snapshots: Snapshotter) 
     if group:
         end_group(group, timeout_s=_GROUP_WAIT_S)
     containers.release_network(container.container_id)
-    with suppress(FileNotFoundError):
-        os.unlink(paths.control)
     remove_traces(container, paths, snapshots)
 
 
@@ -52,3 +50,5 @@ def finish(container: Container, containers: Containers, snapshots: Snapshotter)
         containers.remove(container.container_id, volumes=container.anonymous_volumes)
     else:
         clean(container, containers, snapshots)
+        with suppress(FileNotFoundError):
+            os.unlink(containers.paths(container.container_id).control)

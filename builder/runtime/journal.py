@@ -49,15 +49,18 @@ class Journal:
     def __init__(self, state: StateDir) -> None:
         self._state = state
 
+    @property
+    def path(self) -> str:
+        """The file that is written."""
+        return self._state.journal
+
     def note(self, kind: EventKind, action: str, actor_id: str, **attributes: str) -> None:
         """Something happens now."""
         self._append(Event(kind, action, actor_id, _sorted(attributes), time.time_ns()))
 
     def note_container(self, container: Container, action: str, **attributes: str) -> None:
         """Something happens to a container: its name, image and labels are told, too."""
-        about = {"image": container.image_name, "name": container.name, **attributes}
-        labels = dict(container.config.labels)
-        found = _sorted({**labels, **about})
+        found = _sorted({**event_attributes(container), **attributes})
         self._append(Event("container", action, container.container_id, found, time.time_ns()))
 
     def _append(self, event: Event) -> None:
@@ -82,6 +85,12 @@ def _rotate(fd: int, path: str) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(fd), os.stat(path)):
             os.rename(path, f"{path}.1")
+
+
+def event_attributes(container: Container) -> dict[str, str]:
+    """What each event tells of the container it happens to."""
+    about = {"image": container.image_name, "name": container.name}
+    return {**dict(container.config.labels), **about}
 
 
 def encode_event(event: Event) -> bytes:

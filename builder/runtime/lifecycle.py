@@ -20,8 +20,10 @@ from builder.runtime.container import Container, ContainerState
 from builder.runtime.control import Connection, listen
 from builder.runtime.devices import device_nodes
 from builder.runtime.groups import make_group
+from builder.runtime.journal import event_attributes
 from builder.runtime.liveness import boot_id, identity_of
 from builder.runtime.pipes import ContainerPipes
+from builder.runtime.policies import health_check
 from builder.runtime.rootfs import container_rootfs
 from builder.runtime.sharing import joined_namespaces
 from builder.runtime.shifting import give_to_root_of
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from builder.runtime.containers import Containers, HeldContainer
     from builder.runtime.streams import Attachment
     from builder.sandbox.api import ContainerExecutor, Process
+    from builder.sandbox.monitor.health import Schedule
     from cache.snapshot.api import Snapshotter
 
 _SOURCE_DIR = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -186,6 +189,7 @@ def _entrust(started: _Started, runner: Runner) -> Connection | None:
         place = descriptors.add
         pipes = started.pipes
         charge = Charge(
+            container_id=container.container_id,
             pid=started.begun.process.pid,
             state=state_document(started.state),
             rootless=runner.rootless,
@@ -210,6 +214,9 @@ def _entrust(started: _Started, runner: Runner) -> Connection | None:
                 container.host.policies.restart.name,
                 container.host.policies.restart.max_retries,
             ),
+            health=_schedule(container),
+            journal=runner.containers.journal.path,
+            about=event_attributes(container),
             cgroup=started.state.cgroup,
             traces=() if container.host.auto_remove else started.begun.traces,
             has_cleanup=ending.is_needed(container),
@@ -264,6 +271,20 @@ def _log(container: Container) -> tuple[str, int, int, str]:
     attributes = dict(log.attributes(container.config))
     text = json.dumps(attributes, ensure_ascii=False) if attributes else ""
     return log.driver, log.max_size_bytes, log.max_files, text
+
+
+def _schedule(container: Container) -> Schedule | None:
+    check = health_check(container.config)
+    if check is None:
+        return None
+    return (
+        check.args,
+        check.interval_s,
+        check.timeout_s,
+        check.start_period_s,
+        check.start_interval_s,
+        check.retries,
+    )
 
 
 def _errand_args(container: Container, runner: Runner) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import marshal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builder.sandbox.monitor.health import Schedule
     from builder.sandbox.monitor.statefile import Json
 
 CHARGE = "charge"  # on the server's control socket, the charge itself in a file of memory
@@ -19,14 +20,18 @@ class Charge:
     """One container that runs, from when its program was executed."""
 
     __slots__ = (
+        "about",
         "cgroup",
+        "container_id",
         "dir_fd",
         "ended_args",
         "ended_env",
         "has_cleanup",
+        "health",
         "held_fds",
         "helper_fds",
         "is_terminal",
+        "journal",
         "listener_fd",
         "lock_fd",
         "log",
@@ -47,6 +52,7 @@ class Charge:
     def __init__(
         self,
         *,
+        container_id: str,
         pid: int,
         state: dict[str, Json],
         rootless: bool,
@@ -65,12 +71,19 @@ class Charge:
         log: tuple[str, int, int, str],
         stop_signal: int,
         restart: tuple[str, int],
+        health: Schedule | None,
+        journal: str,
+        about: dict[str, str],
         cgroup: tuple[str, ...],
         traces: tuple[str, ...],
         has_cleanup: bool,
         ended_args: tuple[str, ...],
         ended_env: tuple[str, ...],
     ) -> None:
+        self.container_id = container_id
+        self.health = health
+        self.journal = journal  # the file that events are told to
+        self.about = about  # attributes of each
         self.pid = pid  # of the first process, a child of the server's
         self.state = state  # what state.json says
         self.rootless = rootless

@@ -11,7 +11,7 @@ from builder.kernel.process import close_except
 from builder.sandbox.child import wire
 from builder.sandbox.child.entering import run_inside
 from builder.sandbox.child.request import Request
-from builder.sandbox.monitor.asked import decoded, request_of
+from builder.sandbox.monitor.asked import Asked, decoded, request_of
 from builder.sandbox.monitor.connection import Connection
 from builder.sandbox.monitor.loop import READABLE, Loop
 from builder.sandbox.monitor.pump import Source
@@ -51,17 +51,25 @@ class Execs:
         setup_fd, asked_fd, *process_fds = fds
         try:
             asked = decoded(os.pread(asked_fd, os.fstat(asked_fd).st_size, 0))
-            request = request_of(asked, self._template, tuple(process_fds))
-            pid = self.spawn(request, setup_fd, ended=lambda status: self._tell_end(client, status))
-            client.send(wire.STARTED, pid)
+            pidfd = self.spawn(
+                asked,
+                tuple(process_fds),
+                setup_fd,
+                lambda status: self._tell_end(client, status),
+            )
+            client.send(wire.STARTED, self._running[pidfd][0])
         except OSError as error:
             client.send(wire.FAILED, "namespaces", error.errno or 0, "")
         finally:
             for fd in fds:
                 os.close(fd)
 
-    def spawn(self, request: Request, setup_fd: int, *, ended: Ended) -> int:
-        """The pid of a new process; `ended` is called with its wait status."""
+    def spawn(self, asked: Asked, fds: tuple[int, ...], setup_fd: int, ended: Ended) -> int:
+        """The pidfd of a new process, closed when `ended` is called with its wait status.
+
+        `fds` are what the places in `asked` stand for; they and `setup_fd` stay the caller's.
+        """
+        request = request_of(asked, self._template, fds)
         group_fds = _opened(self._group.join_files)
         namespace_fd = os.open(f"/proc/{self._pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -77,7 +85,7 @@ class Execs:
                 os.close(fd)
         self._running[pidfd] = (pid, ended)
         self._loop.watch(pidfd, READABLE, lambda _: self._reap(pidfd))
-        return pid
+        return pidfd
 
     def client_gone(self, client: Connection) -> None:
         """Its process goes on; what that writes to its terminal is read, so that it never waits."""

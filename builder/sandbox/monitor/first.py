@@ -54,6 +54,10 @@ class FirstProcess:
         """Whether `who` holds them still."""
         return who in self._frozen_by
 
+    @property
+    def is_frozen(self) -> bool:
+        return bool(self._frozen_by)
+
     def processes(self) -> tuple[int, ...]:
         """The pids of all, as the machine counts."""
         return self._group.processes() if self._group else descendants(self.pid)

@@ -10,6 +10,8 @@ import os
 import time
 from _json import encode_basestring
 
+from builder.sandbox.monitor.clock import rfc3339
+
 NAME = "container.log"
 _MAX_LINE_BYTES = 16 * 1024  # a longer line becomes several entries, as Docker splits it
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -48,7 +50,7 @@ class JsonFileLog:
     def _append(self, stream: str, pieces: list[bytes]) -> None:
         if not pieces:
             return
-        tail = f',"stream":"{stream}"{self._attributes},"time":"{_now()}"}}\n'
+        tail = f',"stream":"{stream}"{self._attributes},"time":"{rfc3339(time.time_ns())}"}}\n'
         entries = [
             f'{{"log":{encode_basestring(piece.decode("utf-8", "replace"))}{tail}'
             for piece in pieces
@@ -102,11 +104,3 @@ def _split(line: bytes) -> list[bytes]:
     if len(line) <= _MAX_LINE_BYTES:
         return [line]
     return [line[at : at + _MAX_LINE_BYTES] for at in range(0, len(line), _MAX_LINE_BYTES)]
-
-
-def _now() -> str:
-    """RFC 3339 with nanoseconds."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
-    year, month, day, hour, minute, second, *_ = time.gmtime(seconds)
-    date = f"{year:04}-{month:02}-{day:02}"
-    return f"{date}T{hour:02}:{minute:02}:{second:02}.{nanoseconds:09}Z"

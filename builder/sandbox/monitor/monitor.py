@@ -13,6 +13,8 @@ from builder.sandbox.child import leftovers
 from builder.sandbox.monitor.connection import Connection
 from builder.sandbox.monitor.execs import Execs
 from builder.sandbox.monitor.first import FirstProcess
+from builder.sandbox.monitor.health import Health
+from builder.sandbox.monitor.journal import Journal
 from builder.sandbox.monitor.loop import READABLE, Loop, Timer
 from builder.sandbox.monitor.nameserver import NameServer
 from builder.sandbox.monitor.program import become_program
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from builder.sandbox.monitor.statefile import Json
 
 _PAUSED = "paused"  # who holds a container still that a user has paused
+_SOCKET_NAME = "control"  # see builder.runtime.paths
 _GROUP_WAIT_S = 2.0
 _LAST_OUTPUT_S = 10.0
 """How long a client may take for the last output of a container that has ended."""
@@ -65,6 +68,8 @@ class Monitor:
         self._is_over = False
         self._oom_kills = self._count_oom_kills()
         self._started = time.monotonic()
+        self._journal = Journal(charge.journal, charge.container_id, charge.about)
+        self._health = self._checks()
         self._listen()
         if charge.resolver_fds:
             udp_fd, tcp_fd = charge.resolver_fds
@@ -73,6 +78,18 @@ class Monitor:
             self._loop.watch(pidfd, READABLE, self._reap)
         else:
             self._end(ended_with)
+
+    def _checks(self) -> Health | None:
+        if self.charge.health is None:
+            return None
+        return Health(
+            self._loop,
+            self.charge.dir_fd,
+            self.charge.health,
+            self.execs,
+            may_run=lambda: self.runs and not self.process.is_frozen,
+            changed=lambda status: self._journal.note(f"health_status: {status}"),
+        )
 
     @property
     def runs(self) -> bool:
@@ -168,6 +185,8 @@ class Monitor:
         code = os.waitstatus_to_exitcode(wait_status)
         self.exit_code = code if code >= 0 else 128 - code
         self._loop.cancel(self._killing)
+        if self._health is not None:
+            self._health.stop()
         self.execs.reap_all()
         self.process.closed()
         self._kill_helpers()
@@ -188,10 +207,14 @@ class Monitor:
         )
         restarts = not self._is_stopped_by_user and self.restart.restarts(self.exit_code, count)
         delay_ms = next_delay_ms(last_ms, time.monotonic() - self._started) if restarts else 0
+        oom_killed = self._count_oom_kills() > self._oom_kills
+        if oom_killed:
+            self._journal.note("oom")
+        self._journal.note("die", exitCode=str(self.exit_code))
         self._state.update(
             exit_code=self.exit_code,
             finished_us=time.time_ns() // 1000,
-            oom_killed=self._count_oom_kills() > self._oom_kills,
+            oom_killed=oom_killed,
             paused=False,
             restarting=restarts,
             restart_delay_ms=delay_ms,
@@ -215,10 +238,17 @@ class Monitor:
             return
         if self.charge.has_cleanup or self._has_traces():
             become_program(self.charge, "clean")
+        self._unlink_socket()
         self._is_over = True
 
+    def _unlink_socket(self) -> None:
+        try:
+            os.unlink(_SOCKET_NAME, dir_fd=self.charge.dir_fd)
+        except OSError:  # gone with the container
+            return
+
     def _has_traces(self) -> bool:
-        return any(_exists(path, self.charge.dir_fd) for path in self.charge.traces)
+        return any(_exists(f"fs/{path}", self.charge.dir_fd) for path in self.charge.traces)
 
     def _count_oom_kills(self) -> int:
         return self._group.oom_kills() if self._group else 0
