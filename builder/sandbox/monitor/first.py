@@ -31,8 +31,9 @@ class FirstProcess:
     def kill(self) -> None:
         """End all of them; what is held still is let go, since it cannot die under cgroup v1."""
         self.signal(SIGKILL)
-        self._frozen_by.clear()
-        self._freezer.thaw()
+        if self._frozen_by:
+            self._frozen_by.clear()
+            self._freezer.thaw()
 
     def freeze(self, who: object) -> None:
         """Hold all processes still, until whoever asked for it has thawed them."""
