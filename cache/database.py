@@ -6,13 +6,18 @@ nobody but its owner; a process killed at any instant leaves it consistent (SQLi
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from cache.errors import StoreError
 from cache.statedir import StateDir
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    import _sqlite3 as sqlite3  # what `sqlite3` adds, dates and times, takes longer than a query
 
 MIGRATIONS: tuple[str, ...] = (
     """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from sqlite3 import Connection
+from typing import TYPE_CHECKING
 
 from cache.content.adopt import renewal_of
 from cache.content.local import blob_sizes
@@ -24,6 +24,9 @@ from cache.snapshot import rows
 from cache.snapshot.api import Snapshotter
 from cache.snapshot.rows import SnapshotRow
 from cache.statedir import StateDir
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 _YOUNG_BLOB_S = 600  # may be on its way to its first name
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets as randomness
-import shutil
 import stat
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -30,7 +29,8 @@ from builder.sandbox.api import BindEntry, MountEntry, OverlayEntry, TmpfsEntry
 from builder.worker.cache_mounts import CacheDirectories
 from builder.worker.source_tree import SourceTree
 from cache.filelock import GivenUp
-from cache.statedir import StateDir
+from cache.snapshot.filecopy import copy_node
+from cache.statedir import StateDir, remove_tree
 
 SSH_SOCKET_VARIABLE = "SSH_AUTH_SOCK"
 CopyOut = Callable[[CopyOp, SourceTree, str, Span | None], None]
@@ -103,7 +103,7 @@ class MountMaker:
 
     def _scratch(self, what: str) -> str:
         directory = self._state.scratch(what)
-        self._stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        self._stack.callback(remove_tree, directory)
         return directory
 
     def _open(self, root_dir: str, path: str) -> int:
@@ -143,8 +143,7 @@ class MountMaker:
                     hint="leave rw out",
                 )
             own = os.path.join(self._scratch("bind"), "file")
-            shutil.copyfile(source, own)
-            _copy_metadata(source, own)
+            copy_node(os.path.realpath(source), own, os.fstat(source_fd))
             self.entries.append(BindEntry(own, one.target))
 
     def _is_directory(self, tree: SourceTree, path: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import threading
 from collections import deque
@@ -40,6 +39,7 @@ from builder.worker.source_tree import SourceTree
 from cache.descriptor import EMPTY_CHAIN
 from cache.record import replace
 from cache.snapshot.api import ActiveSnapshot, Mount
+from cache.statedir import remove_tree
 
 if TYPE_CHECKING:  # names only: local imports this module when a RUN must run
     from builder.worker.copy_step import CopyStep
@@ -120,7 +120,7 @@ class ExecStep:
 
     def _scratch(self, what: str, stack: ExitStack) -> str:
         directory = self._parts.state.scratch(what)
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        stack.callback(remove_tree, directory)
         return directory
 
     def _host_files(self, operation: ExecOp, stack: ExitStack) -> tuple[MountEntry, ...]:

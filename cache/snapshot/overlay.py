@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from sqlite3 import Connection
+from typing import TYPE_CHECKING
 
 from cache.database import Database
 from cache.descriptor import ChainId, chain_over
@@ -25,6 +25,9 @@ from cache.snapshot import rows
 from cache.snapshot.api import ActiveSnapshot, Mount, SnapshotInfo
 from cache.snapshot.merge import copy_directory_metadata, merge_layers
 from cache.statedir import StateDir, remove_tree
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 MAX_LOWERDIRS = 24  # a look-up costs 11 µs with 1, 28 µs with 10, 214 µs with 100
 MERGED_LAYERS = 16  # in one merged tree: 127 layers, the most an image may have, become 22

@@ -5,13 +5,15 @@ Functions that take a connection and change something are called inside a transa
 
 from __future__ import annotations
 
-from sqlite3 import Connection
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cache.database import Database
 from cache.descriptor import ChainId
 from cache.digest import Digest
 from cache.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 _USE_GRAIN_S = 3600  # last_used is only as fine as this, so that a look-up mostly writes nothing
 _SYNCED_AFTER_S = 300  # the kernel has written back what is this old: it starts after 30 s
