@@ -12,7 +12,7 @@ from builder.cli.command import Command
 from builder.commands.events import EventsRequest, events
 from builder.errors import UsageError
 from builder.runtime.journal import FILTERS, Event, EventFilter, event_document
-from builder.runtime.moments import parse_moment
+from builder.runtime.moments import parse_moment_ns
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
@@ -57,7 +57,7 @@ def _filter(text: str) -> tuple[str, str]:
 
 
 def _moment_ns(text: str, option: str) -> int | None:
-    return int(parse_moment(text, now=time.time(), option=option) * 1e9) if text else None
+    return parse_moment_ns(text, now_ns=time.time_ns(), option=option) if text else None
 
 
 def _text(event: Event, template: str) -> str:

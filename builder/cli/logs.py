@@ -15,7 +15,7 @@ from builder.commands.logs import logs
 from builder.errors import UsageError
 from builder.runtime.logentries import LogEntry
 from builder.runtime.logs import LogQuery
-from builder.runtime.moments import parse_moment, rfc3339_nano
+from builder.runtime.moments import parse_moment_ns, rfc3339_nano
 from builder.settings import settings_from
 from builder.wiring import open_engine
 
@@ -64,7 +64,7 @@ def _query(arguments: Arguments) -> LogQuery:
 
 
 def _moment_ns(text: str, option: str) -> int | None:
-    return int(parse_moment(text, now=time.time(), option=option) * 1e9) if text else None
+    return parse_moment_ns(text, now_ns=time.time_ns(), option=option) if text else None
 
 
 def _show(entries: Iterable[LogEntry], arguments: Arguments) -> None:

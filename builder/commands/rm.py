@@ -30,9 +30,17 @@ def remove_container(engine: Engine, text: str, *, force: bool, volumes: bool) -
                 f"container {text} is running", hint="end it first, or use pybuild rm -f"
             )
         _end(containers, report)
+
+    def runs(container_id: str) -> bool:
+        now = _report(containers, container_id)
+        return now is not None and now.is_running
+
     own = report.container.anonymous_volumes if report is not None and volumes else ()
     try:
-        with containers.held(container_id, wait_s=_END_WAIT_S):
+        # whoever cleans up after its end may still be at it
+        with containers.held(
+            container_id, wait_s=_END_WAIT_S, given_up=lambda: not force and runs(container_id)
+        ):
             containers.remove(container_id, volumes=own)
     except FileNotFoundError:  # it had --rm, and is gone with its process
         containers.sweep()

@@ -21,6 +21,8 @@ from builder.runtime.lifecycle import Runner
 from builder.runtime.streams import CallerStreams
 from cache.record import record, replace
 
+_CLEANED_WITHIN_S = 15.0
+
 
 @record
 class StartRequest:
@@ -55,7 +57,12 @@ def start_container(engine: Engine, text: str, request: StartRequest) -> RunOutc
     if _runs(containers, container, text):
         return RunOutcome(container.container_id, None)
     try:
-        with containers.held(container.container_id, wait_s=2.0) as lock_fd:
+        # after its end somebody may still clean up
+        with containers.held(
+            container.container_id,
+            wait_s=_CLEANED_WITHIN_S,
+            given_up=lambda: containers.report(container).is_running,
+        ) as lock_fd:
             return _started(HeldContainer(container, lock_fd), runner, request)
     except ContainerRunningError:
         if _runs(containers, container, text):  # somebody else was faster

@@ -152,9 +152,15 @@ class Containers:
 
     @contextmanager
     def held(
-        self, container_id: str, *, wait_s: float = _LAST_WORK_S
+        self,
+        container_id: str,
+        *,
+        wait_s: float = _LAST_WORK_S,
+        given_up: Callable[[], bool] | None = None,
     ) -> Generator[int, None, None]:
         """Be the only one to run or remove it; ContainerRunningError where another process is.
+
+        Waits so long, or until `given_up` says that it is no use.
 
         Gives the lock's descriptor: whoever has a copy of it holds the container as well.
 
@@ -163,7 +169,7 @@ class Containers:
         path = self.paths(container_id).lock
         lock_fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if not _locked_within(lock_fd, wait_s):
+            if not _locked_within(lock_fd, wait_s, given_up):
                 raise ContainerRunningError(
                     f"container {container_id[:12]} is in use by another pybuild",
                     hint="wait for its end, or pybuild rm -f removes it",
@@ -406,14 +412,14 @@ def _insert(connection: sqlite3.Connection, container: Container, *, auto_remove
     )
 
 
-def _locked_within(lock_fd: int, wait_s: float) -> bool:
+def _locked_within(lock_fd: int, wait_s: float, given_up: Callable[[], bool] | None) -> bool:
     """Waits: those who only look hold the lock for an instant too."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or (given_up is not None and given_up()):
                 return False
             time.sleep(_LOOK_AGAIN_S)
         else:

@@ -10,13 +10,20 @@ from datetime import UTC, datetime
 
 from builder.runtime.errors import InvalidOptionError
 
+_SECOND_NS = 1_000_000_000
+_MOST_DIGITS = 30
 _FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
 
 
 def parse_moment(text: str, *, now: float, option: str) -> float:
     """Seconds since the epoch. A date without a zone is local time."""
+    return parse_moment_ns(text, now_ns=int(now * _SECOND_NS), option=option) / _SECOND_NS
+
+
+def parse_moment_ns(text: str, *, now_ns: int, option: str) -> int:
+    """Nanoseconds since the epoch, as exact as the text is."""
     for read in (_number, _date, _ago):
-        moment = read(text, now)
+        moment = read(text, now_ns)
         if moment is not None:
             return moment
     raise InvalidOptionError(
@@ -25,35 +32,39 @@ def parse_moment(text: str, *, now: float, option: str) -> float:
     )
 
 
-def _number(text: str, _now: float) -> float | None:
+def _number(text: str, _now_ns: int) -> int | None:
     whole, _, fraction = text.partition(".")
     digits = whole.removeprefix("-") + (fraction or "0")
     if not (whole.removeprefix("-") and digits.isascii() and digits.isdecimal()):
         return None
-    return float(text) if len(digits) < 30 else None
+    if len(digits) > _MOST_DIGITS:
+        return None
+    part_ns = int(fraction[:9].ljust(9, "0")) if fraction else 0
+    return int(whole) * _SECOND_NS + (-part_ns if whole.startswith("-") else part_ns)
 
 
-def _ago(text: str, now: float) -> float | None:
+def _ago(text: str, now_ns: int) -> int | None:
     from builder.frontend.goformat import duration_ns  # noqa: PLC0415 - few moments are durations
 
     try:
-        return now - duration_ns(text) / 1e9
+        return now_ns - duration_ns(text)
     except ValueError:
         return None
 
 
-def _date(text: str, _now: float) -> float | None:
+def _date(text: str, _now_ns: int) -> int | None:
     """RFC 3339, also cut short, also without a zone."""
     if len(text) < 8 or text[4:5] != "-":
         return None
-    moment = nanoseconds(text)
-    if moment is not None:
-        return moment / 1e9
+    moment_ns = nanoseconds(text)
+    if moment_ns is not None:
+        return moment_ns
     for form in _FORMS:
         try:
-            return time.mktime(time.strptime(text.partition(".")[0], form))
+            moment = time.mktime(time.strptime(text.partition(".")[0], form))
         except (ValueError, OverflowError):
             continue
+        return int(moment) * _SECOND_NS
     return None
 
 
