@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # names only, see above
     from builder.registry.access import RegistryAccess
     from builder.registry.registries import Registries
     from builder.runtime.containers import Containers
+    from builder.runtime.paths import ContainerPaths
     from builder.sandbox.api import ContainerExecutor
     from builder.sandbox.server_process import ServerProcess
     from cache.descriptor import ChainId
@@ -60,6 +61,23 @@ def open_engine(
         if runs:
             sandbox.start_server()
         yield _engine(settings, sandbox, _Network(stack, access), emit, stack)
+
+
+@contextmanager
+def open_container_paths(settings: Settings) -> Generator[Callable[[str], ContainerPaths]]:
+    """Finds the paths of the container that a user means; nothing else of the store is opened."""
+    from builder.runtime.lookup import find_container
+    from builder.runtime.paths import ContainerPaths
+    from cache.database import Database
+    from cache.statedir import StateDir
+
+    state = StateDir(settings.root_dir)
+    database = Database(state)
+    try:
+        yield lambda text: ContainerPaths(state.container(find_container(database, text)))
+    finally:
+        database.close()
+        state.close()
 
 
 @contextmanager

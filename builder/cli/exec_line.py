@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from builder.cli.run_status import status_of
 from builder.cli.run_words import Line, read, repeated, single, switch
 from builder.settings import settings_from
-from builder.wiring import open_containers
+from builder.wiring import open_container_paths
 
 OPTIONS = (
     switch("-d", "--detach", text="Don't wait for the process, and read nothing of it."),
@@ -37,8 +37,8 @@ def run(line: Line) -> int:
 
     try:
         settings = settings_from(os.environ, euid=os.geteuid())
-        with open_containers(settings) as containers:
-            return execute(containers, request_of(line), _warn)
+        with open_container_paths(settings) as find:
+            return execute(find, request_of(line), _warn)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - `failure` tells bugs apart
         return status_of(error)
 

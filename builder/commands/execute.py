@@ -11,22 +11,20 @@ from typing import TYPE_CHECKING
 
 from builder.errors import EXIT_DONE, EXIT_SIGNAL_BASE
 from builder.runtime import execution
-from builder.runtime.container import EXIT_KILLED
 from builder.runtime.control import Connection, connected
 from builder.runtime.errors import ContainerNotRunningError
 from builder.runtime.streams import DETACHED, CallerStreams, StreamChoice, attached
 from builder.runtime.terminal import require_terminal, set_window_size
-from builder.sandbox.accounts import lookup_user
-from builder.sandbox.api import Stdio
 from builder.sandbox.monitor.asked import Asked
 from cache.record import record
 
 if TYPE_CHECKING:
-    from builder.runtime.containers import Containers
     from builder.runtime.execution import Execution
+    from builder.runtime.paths import ContainerPaths
     from builder.runtime.signals import SignalQueue
     from builder.runtime.streams import Attachment
 
+_NO_STDIO = (-1, -1, -1)
 _GIVING_UP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
 
 
@@ -47,13 +45,15 @@ class ExecRequest:
     detach_keys: bytes = b""
 
 
-def execute(containers: Containers, request: ExecRequest, warn: Callable[[str], None]) -> int:
-    """The exit status of the process, or 0 where it is left alone.
+def execute(
+    find: Callable[[str], ContainerPaths], request: ExecRequest, warn: Callable[[str], None]
+) -> int:
+    """The exit status of the process, or 0 where it is left alone. `find`: a container by a text.
 
     For the main thread. ProgramNotFoundError and ProgramNotExecutableError, or
     ContainerNotRunningError, where it can't be started.
     """
-    container_id = containers.find(request.container)
+    paths = find(request.container)
     choice = StreamChoice(
         stdin=request.stdin_open and not request.detached,
         stdout=not request.detached,
@@ -63,11 +63,11 @@ def execute(containers: Containers, request: ExecRequest, warn: Callable[[str], 
     )
     if choice.terminal and choice.stdin:
         require_terminal(request.caller.stdin)
-    with connected(containers.paths(container_id)) as connection:
+    with connected(paths) as connection:
         if connection is None:
             raise _not_running(request.container)
         if request.detached:
-            _start(connection, request, Stdio(), (0, 0), warn)
+            _start(connection, request, _NO_STDIO, (0, 0), warn)
             return EXIT_DONE
         return _attached(connection, request, choice, warn)
 
@@ -84,20 +84,14 @@ def _attached(
         signals = stack.enter_context(queued_signals()) if choice.terminal else None
         attachment = stack.enter_context(attached(request.caller, choice))
         size = (attachment.window_size or (0, 0)) if choice.terminal else (0, 0)
-        started = _start(connection, request, _stdio(attachment, choice), size, warn)
+        ends = _NO_STDIO if choice.terminal else attachment.ends
+        started = _start(connection, request, ends, size, warn)
         attachment.begin(started.terminal_fd)
         status = _follow(started, attachment, signals)
         if status is None:
             return EXIT_DONE
         attachment.drain_what_is_there()
     return status
-
-
-def _stdio(attachment: Attachment, choice: StreamChoice) -> Stdio:
-    if choice.terminal:
-        return Stdio()
-    stdin, stdout, stderr = (None if fd < 0 else fd for fd in attachment.ends)
-    return Stdio(stdin, stdout, stderr)
 
 
 def _follow(started: Execution, attachment: Attachment, signals: SignalQueue | None) -> int | None:
@@ -111,7 +105,7 @@ def _follow(started: Execution, attachment: Attachment, signals: SignalQueue | N
         ready = {fd for fd, _ in poller.poll()}
         if started.connection.fileno() in ready:
             status = started.wait()
-            return EXIT_KILLED if status is None else status
+            return EXIT_SIGNAL_BASE + signal.SIGKILL if status is None else status
         if attachment.fileno() in ready and DETACHED in attachment.events():
             return None
         if signals is not None and signals.fileno() in ready:
@@ -126,15 +120,13 @@ def _follow(started: Execution, attachment: Attachment, signals: SignalQueue | N
 def _start(
     connection: Connection,
     request: ExecRequest,
-    stdio: Stdio,
+    ends: tuple[int, int, int],
     terminal_size: tuple[int, int],
     warn: Callable[[str], None],
 ) -> Execution:
-    fds = tuple(fd for fd in (stdio.stdin, stdio.stdout, stdio.stderr) if fd is not None)
+    fds = tuple(fd for fd in ends if fd >= 0)
     places = iter(range(len(fds)))
-    stdin, stdout, stderr = (
-        -1 if fd is None else next(places) for fd in (stdio.stdin, stdio.stdout, stdio.stderr)
-    )
+    stdin, stdout, stderr = (next(places) if fd >= 0 else -1 for fd in ends)
     asked = Asked(
         args=request.args,
         env=request.env,
@@ -152,6 +144,8 @@ def _user(
     connection: Connection, container: str, text: str
 ) -> tuple[int, int, tuple[int, ...], str]:
     """uid, gid, groups and HOME, by the files that the container has now."""
+    from builder.sandbox.accounts import lookup_user  # noqa: PLC0415 - for -u alone
+
     answer = connection.ask("root")
     if answer is None or not answer.fds:
         raise _not_running(container)

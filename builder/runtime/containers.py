@@ -26,15 +26,14 @@ from builder.runtime.container import (
     HostConfig,
 )
 from builder.runtime.errors import (
-    AmbiguousContainerError,
     BrokenContainerError,
     ContainerNameTakenError,
     ContainerRunningError,
-    UnknownContainerError,
 )
 from builder.runtime.groups import end_group
 from builder.runtime.journal import Journal
 from builder.runtime.liveness import ProcessIdentity, boot_id, is_alive
+from builder.runtime.lookup import find_container
 from builder.runtime.names import candidate_names
 from builder.runtime.paths import ContainerPaths
 from builder.runtime.sharing import with_full_ids
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from cache.database import Database
     from cache.statedir import StateDir
 
-_HEX_DIGITS = frozenset("0123456789abcdef")
 _LOOK_AGAIN_S = 0.005
 _LAST_WORK_S = 10.0
 """How long the holder of a container that has ended may take to clean up."""
@@ -194,24 +192,8 @@ class Containers:
         return False
 
     def find(self, text: str) -> str:
-        """The id of the container that a user means by `text`: an id, a name, an id's beginning.
-
-        UnknownContainerError, or AmbiguousContainerError where several ids begin so.
-        """
-        for condition in ("container_id = ?", "name = ?"):
-            rows = self._rows(f"WHERE {condition}", text)
-            if rows:
-                return rows[0][0]
-        if not text or not _HEX_DIGITS.issuperset(text):
-            raise UnknownContainerError(text)
-        rows = self._rows("WHERE container_id GLOB ? LIMIT 2", f"{text}*")
-        if len(rows) > 1:
-            raise AmbiguousContainerError(
-                f"several containers have ids that begin with {text}", hint="give more digits"
-            )
-        if not rows:
-            raise UnknownContainerError(text)
-        return rows[0][0]
+        """The id of the container that a user means: builder.runtime.lookup."""
+        return find_container(self._database, text)
 
     def load(self, container_id: str) -> Container:
         """The container's record; BrokenContainerError where it is damaged."""

@@ -12,8 +12,8 @@ from builder.errors import IsolationError
 from builder.runtime.errors import ContainerRunningError
 from builder.sandbox.child import wire
 from builder.sandbox.failures import error_of
-from builder.sandbox.launch import follow_setup
 from builder.sandbox.monitor.asked import Asked, encoded
+from builder.sandbox.setup_report import follow_setup
 
 if TYPE_CHECKING:
     from builder.runtime.control import Connection

@@ -12,11 +12,14 @@ import select
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from builder.runtime.detachkeys import DetachScanner
 from builder.runtime.terminal import WindowSize, raw_mode, window_size
-from builder.sandbox.api import Credentials, Stdio
 from cache.record import record
+
+if TYPE_CHECKING:
+    from builder.sandbox.api import Credentials
 
 _CHUNK_BYTES = 1 << 16
 _GONE = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET}
@@ -96,12 +99,6 @@ class Attachment:
         stdin = self._input_pipe[0] if self._input_pipe else -1
         outputs = {event: write_fd for _, write_fd, _, event in self._pipes}
         return stdin, outputs.get(STDOUT_CLOSED, -1), outputs.get(STDERR_CLOSED, -1)
-
-    def stdio(self, credentials: Credentials) -> Stdio:
-        """The ends as a process's own. They belong to its user, who may open /dev/stdout again."""
-        give(self._theirs, credentials)
-        stdin, stdout, stderr = (None if fd < 0 else fd for fd in self.ends)
-        return Stdio(stdin, stdout, stderr)
 
     def begin(self, terminal_fd: int | None = None) -> None:
         """Copy; the other side has its ends now. A pty's master is taken over in place of pipes."""

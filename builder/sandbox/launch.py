@@ -12,6 +12,7 @@ from builder.sandbox.child import wire
 from builder.sandbox.child.request import Request, encoded
 from builder.sandbox.failures import error_of
 from builder.sandbox.process import SandboxProcess
+from builder.sandbox.setup_report import follow_setup
 from cache.errors import PybuildError
 
 
@@ -93,33 +94,3 @@ def _started(status_socket: _socket.socket) -> SandboxProcess:
             raise error_of(operation, number, path)
         case _:
             raise IsolationError("the sandbox server has ended", hint="was it killed?")
-
-
-def follow_setup(
-    setup_socket: _socket.socket,
-    take_terminal: Callable[[int], None],
-    warn: Callable[[str], None],
-    *,
-    ends: bool = True,
-) -> None:
-    """Read what the child says until its socket closes: at execve, where it `ends` by that."""
-    executing = False
-    while True:
-        message, fds = wire.receive(setup_socket)
-        match message:
-            case (wire.TERMINAL,):
-                take_terminal(fds[0])
-            case (wire.WARNING, str(text)):
-                warn(text)
-            case (wire.EXECUTING,):
-                executing = True
-            case (wire.FAILED, str(operation), int(number), str(path)):
-                raise error_of(operation, number, path)
-            case (wire.CRASHED, str(text)):
-                raise RuntimeError(f"the sandbox child failed at {text}")
-            case _:
-                break
-    if ends and not executing:
-        raise IsolationError(
-            "the process was killed while its sandbox was being made", hint="was memory short?"
-        )

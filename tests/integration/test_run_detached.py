@@ -248,7 +248,7 @@ def test_a_killed_monitor_of_a_detached_container_takes_its_execs_with_it(box: P
     inner = pids_below(monitor_of(pid))
     assert len(inner) >= 2
     os.kill(monitor_of(pid), signal.SIGKILL)
-    wait_until(lambda: not any(map(adopted_is_alive, inner)))
+    wait_until(lambda: not sum(map(adopted_is_alive, inner)))
     assert state(box, "up")["Status"] == "exited"
 
 

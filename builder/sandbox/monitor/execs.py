@@ -11,8 +11,9 @@ from builder.kernel.process import close_except
 from builder.sandbox.child import wire
 from builder.sandbox.child.entering import run_inside
 from builder.sandbox.child.request import Request
-from builder.sandbox.monitor.asked import Asked, decoded, request_of
+from builder.sandbox.monitor.asked import Asked, decoded
 from builder.sandbox.monitor.connection import Connection
+from builder.sandbox.monitor.entrants import request_of
 from builder.sandbox.monitor.loop import READABLE, Loop
 from builder.sandbox.monitor.pump import Source
 

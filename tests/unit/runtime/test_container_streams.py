@@ -21,9 +21,6 @@ from builder.runtime.streams import (
     attached,
 )
 from builder.runtime.terminal import raw_mode, require_terminal, window_size
-from builder.sandbox.api import Credentials
-
-SELF = Credentials(os.geteuid(), os.getegid())
 
 
 class Pipes:
@@ -53,16 +50,11 @@ def pipes() -> Iterator[Pipes]:
 
 
 def started(attachment: Attachment, *, stdin: bool = False) -> tuple[int, int, int]:
-    """What the container would have: its own copies of the ends."""
-    stdio = attachment.stdio(SELF)
-    assert stdio.stdout is not None
-    assert stdio.stderr is not None
-    assert (stdio.stdin is not None) == stdin
-    ends = tuple(
-        os.dup(fd) if fd is not None else -1 for fd in (stdio.stdin, stdio.stdout, stdio.stderr)
-    )
+    """What the other side would have: its own copies of the ends."""
+    assert (attachment.ends[0] >= 0) == stdin
+    stdin_fd, stdout, stderr = (os.dup(fd) if fd >= 0 else -1 for fd in attachment.ends)
     attachment.begin()
-    return ends[0], ends[1], ends[2]
+    return stdin_fd, stdout, stderr
 
 
 def write_for_ever(fd: int) -> None:
@@ -88,10 +80,8 @@ def test_output_goes_to_the_callers_stdout_and_stderr(pipes: Pipes):
 
 def test_the_container_never_gets_the_callers_own_descriptors(pipes: Pipes):
     with attached(pipes.caller, StreamChoice(stdin=True)) as attachment:
-        stdio = attachment.stdio(SELF)
         own = {os.fstat(fd).st_ino for fd in (pipes.stdin, pipes.stdout, pipes.stderr)}
-        for fd in (stdio.stdin, stdio.stdout, stdio.stderr):
-            assert fd is not None
+        for fd in attachment.ends:
             assert os.fstat(fd).st_ino not in own
 
 

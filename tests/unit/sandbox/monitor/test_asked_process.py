@@ -3,7 +3,8 @@ from __future__ import annotations
 from builder.sandbox.api import Credentials, Hooks, ProcessSpec, Stdio
 from builder.sandbox.child.program import environment_of
 from builder.sandbox.child.request import Request
-from builder.sandbox.monitor.asked import Asked, decoded, encoded, request_of
+from builder.sandbox.monitor.asked import Asked, decoded, encoded
+from builder.sandbox.monitor.entrants import request_of
 from builder.sandbox.requests import Descriptors
 from builder.sandbox.requests import request_of as first_request_of
 
