@@ -46,7 +46,7 @@ def plan(
     process's group knows it.
     """
     found = hierarchies(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"))
-    return planned(found, name, {*controllers, *required}, required=required, parent=parent)
+    return planned(found, name, controllers, required=required, parent=parent)
 
 
 def planned(
@@ -59,7 +59,7 @@ def planned(
 ) -> ControlGroup:
     """As `plan`, in these hierarchies; the best way to freeze and kill is always among them."""
     found = tuple(found)
-    wanted = set(controllers)
+    wanted = {*controllers, *required}
     if not any(item.controllers == "" for item in found):
         wanted.add("freezer")
     else:
@@ -68,7 +68,7 @@ def planned(
     for item in found:
         if item.controllers and wanted.isdisjoint(item.controllers.split(",")):
             continue
-        parent_dir = _parent_dir(item, required, parent)
+        parent_dir = _parent_dir(item, wanted, parent)
         if parent_dir:
             directories[item.controllers] = os.path.join(parent_dir, PREFIX + name)
     return ControlGroup(directories)
@@ -165,7 +165,7 @@ def _controllers_of(fstype: str, options: str, own_paths: Iterable[str]) -> str 
             return None
 
 
-def _parent_dir(item: Hierarchy, required: Collection[str], parent: str) -> str:
+def _parent_dir(item: Hierarchy, controllers: Collection[str], parent: str) -> str:
     """Where the group goes in this hierarchy; "" where we may make none."""
     if parent:
         return _below(item.mount_dir, parent)
@@ -173,10 +173,11 @@ def _parent_dir(item: Hierarchy, required: Collection[str], parent: str) -> str:
     if os.path.basename(own_dir) == _ASIDE:
         own_dir = os.path.dirname(own_dir)
     places = [own_dir]
-    if not item.controllers and required:
+    if not item.controllers and _is_real_root(item.mount_dir):
         # whoever has processes may hand no controllers on, but for the root of all
-        shared = set(_words(f"{own_dir}/cgroup.subtree_control"))
-        if not shared.issuperset(_in_version_2(required)) and _is_real_root(item.mount_dir):
+        offered = _words(f"{item.mount_dir}/cgroup.controllers")
+        needed = _in_version_2(controllers).intersection(offered)
+        if not needed.issubset(_words(f"{own_dir}/cgroup.subtree_control")):
             places.insert(0, item.mount_dir)
     return next((place for place in places if os.access(place, os.W_OK | os.X_OK)), "")
 

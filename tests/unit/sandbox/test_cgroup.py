@@ -130,6 +130,13 @@ def test_without_limits_a_group_of_version_2_lies_below_the_own_one(tmp_path: Pa
     assert planned([found], "x", ["memory"]).unified == f"{tmp_path}/own.scope/pybuild-x"
 
 
+def test_what_is_counted_needs_controllers_too(tmp_path: Path):
+    found = version_2(tmp_path, offered="memory pids", shared="memory", root=True)
+    assert planned([found], "x", ["memory"]).unified == f"{tmp_path}/own.scope/pybuild-x"
+    assert planned([found], "x", ["pids"]).unified == f"{tmp_path}/pybuild-x"
+    assert planned([found], "x", ["blkio"]).unified == f"{tmp_path}/own.scope/pybuild-x"
+
+
 def test_with_limits_it_lies_below_the_root_of_all_unless_the_own_one_hands_on(tmp_path: Path):
     found = version_2(tmp_path, offered="memory pids", shared="", root=True)
     limited = planned([found], "x", [], required=["memory"])
