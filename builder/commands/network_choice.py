@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from builder.commands.networks import network_store
+from builder.commands.networkstore import network_store
 from builder.engine import Engine
 from builder.events import Warned
 from builder.network.model import DEFAULT_NETWORK, Membership

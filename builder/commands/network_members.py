@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from builder.commands.networks import find_network, network_store
+from builder.commands.networks import find_network
+from builder.commands.networkstore import network_store
 from builder.engine import Engine
 from builder.network.errors import NetworkOptionError
 from builder.network.model import DEFAULT_NETWORK, Membership

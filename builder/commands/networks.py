@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 
+from builder.commands.networkstore import network_store
 from builder.engine import Engine
 from builder.errors import UnsupportedError, UsageError
 from builder.image.assemble import rfc3339
@@ -16,7 +17,6 @@ from builder.network.model import BUILT_IN, DEFAULT_NETWORK, Network, Pool
 from builder.network.places import pool_of_version
 from builder.network.store import NetworkStore
 from builder.runtime.containers import Containers
-from builder.runtime.liveness import boot_id
 from builder.runtime.networkview import endpoint_id
 from builder.runtime.prunefilters import PruneFilter
 from cache.record import record
@@ -45,11 +45,6 @@ class ListedNetwork:
     def is_built_in(self) -> bool:
         """Whether it can't be removed."""
         return self.name in BUILT_IN
-
-
-def network_store(engine: Engine) -> NetworkStore:
-    """The networks of the engine's store."""
-    return NetworkStore(engine.state, boot=boot_id())
 
 
 def create_network(engine: Engine, request: NetworkRequest, *, driver: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.commands.networks import network_store
+from builder.commands.networkstore import network_store
 from builder.engine import Engine
 from builder.network.errors import NetworkOptionError
 from builder.network.ports import parse_expose

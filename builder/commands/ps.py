@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.commands.networks import network_store
+from builder.commands.networkstore import network_store
 from builder.engine import Engine
 from builder.network.model import Live
 from builder.runtime.container import ContainerReport

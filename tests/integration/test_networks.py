@@ -75,7 +75,7 @@ def serve(box: HostedPybuild, host: NetHost, *args: str, port: int = 8080) -> st
 def test_a_container_has_an_interface_and_a_way_out_of_its_own(box, host):
     with host.listening(PEER4, 7001, at="peer"):
         text = output(
-            box, "box", "sh", "-c", f"ls /sys/class/net; ip route; timeout 5 nc {PEER4} 7001"
+            box, "box", "sh", "-c", f"ls /sys/class/net; ip route; timeout 5 nc {PEER4} 7001; true"
         )
     assert "from outside" in text
     assert "default via" in text
@@ -86,7 +86,7 @@ def test_what_listens_on_the_machines_loopback_is_out_of_reach(box, host):
     with host.listening("127.0.0.1", 7002, at="host"):
         gateway = "$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')"
         for address in ("127.0.0.1", gateway):
-            done = box("run", "--rm", "box", "sh", "-c", f"timeout 5 nc -w 2 {address} 7002")
+            done = box("run", "--rm", "box", "sh", "-c", f"timeout 5 nc -w 2 {address} 7002; true")
             assert "from outside" not in done.stdout
 
 
@@ -173,7 +173,7 @@ def test_a_container_can_share_anothers_network(box, host):
         "box",
         "sh",
         "-c",
-        "hostname; cat /etc/hosts; timeout 5 nc -w 1 127.0.0.1 80 </dev/null",
+        "hostname; cat /etc/hosts; timeout 5 nc -w 1 127.0.0.1 80 </dev/null; true",
     )
     assert box("inspect", "-f", "{{.Config.Hostname}}", "web").ok().stdout.strip() in text
     done = box("run", "--rm", "--network", "container:none-such", "box", "true")
@@ -269,7 +269,7 @@ def test_an_internal_network_has_no_way_out(root_box, host):
                     "box",
                     "sh",
                     "-c",
-                    f"ip addr; ip route add default via 10.77.0.1; timeout 5 nc -w 2 {PEER4} 7004",
+                    f"ip addr; ip route add default via 10.77.0.1; timeout 5 nc {PEER4} 7004; true",
                 ),
             )
         assert "10.77.0.9/24" in done.stdout
@@ -287,7 +287,7 @@ def test_the_machine_has_a_name_where_it_is_asked_for(root_box, host):
             "box",
             "sh",
             "-c",
-            "timeout 5 nc -w 2 here 7005",
+            "timeout 5 nc -w 2 here 7005; true",
         )
     assert "from outside" in text
 
