@@ -18,16 +18,21 @@ _SYSTEM = frozenset(
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+def refuse_system_directory(path: str, what: str) -> None:
+    """UnsupportedError for what the system needs as it is."""
+    if os.path.realpath(path) in _SYSTEM:
+        raise UnsupportedError(
+            f"{path} is not {what}: the system needs it as it is",
+            hint="mount a directory inside it, or leave the flag out",
+        )
+
+
 def give(path: str, credentials: Credentials) -> None:
     """Make the user the owner of all in `path`, unless the owner of `path` itself is that already.
 
     Links are given, not followed. UnsupportedError for a directory of the system's.
     """
-    if os.path.realpath(path) in _SYSTEM:
-        raise UnsupportedError(
-            f"{path} is not given to the container's user: the system needs it as it is",
-            hint="leave out U, or mount a directory inside it",
-        )
+    refuse_system_directory(path, "given to the container's user")
     owner = (credentials.uid, credentials.gid)
     status = os.stat(path)
     if (status.st_uid, status.st_gid) == owner:

@@ -55,6 +55,7 @@ class Mounting:
         self._snapshots = snapshots
         self._paths = containers.paths(container.container_id)
         self._mounts = container.host.mounts.entries
+        self._security = container.host.security
         self._stack = stack
         self._sources = [self._source(entry, at) for at, entry in enumerate(self._mounts)]
 
@@ -127,6 +128,10 @@ class Mounting:
                 from builder.runtime.volumes_chown import give  # noqa: PLC0415 - asked for rarely
 
                 give(source.path, credentials)
+            if isinstance(entry, HostBind | VolumeMount) and entry.relabel:
+                from builder.runtime.volumes_relabel import relabel  # noqa: PLC0415 - as above
+
+                relabel(source.path, entry.relabel, self._security.labels)
             found.append(self._entry(entry, source, number, root_fd))
         return tuple(found)
 

@@ -17,6 +17,8 @@ from builder.kernel.libc import AT_FDCWD
 from builder.kernel.namespaces import CLONE_FS, CLONE_NEWNS, setns, unshare
 from builder.sandbox.idmap import callers_mount_namespace
 
+_MACHINE = "/proc/1/ns/mnt"
+
 
 def clone_shared(source: str, *, recursive: bool) -> int:
     """A mount of `source` that is one of the caller's own peers; an unattached one, to be closed.
@@ -24,13 +26,7 @@ def clone_shared(source: str, *, recursive: bool) -> int:
     IsolationError where the source is on no shared mount, or this is an ordinary user's command:
     the kernel lets nothing that an ordinary user mounts out of their namespace.
     """
-    namespace_fd = callers_mount_namespace()
-    if namespace_fd is None:
-        raise IsolationError(
-            f"{source} cannot be shared with the container: this process has no way back to the "
-            "mounts of its caller",
-            hint="as an ordinary user mounts spread one way alone: rslave",
-        )
+    namespace_fd = _namespace_of_peers(source)
     found: list[int] = []
     failures: list[OSError | IsolationError] = []
 
@@ -46,9 +42,23 @@ def clone_shared(source: str, *, recursive: bool) -> int:
     thread = threading.Thread(target=clone_there, name="shared mount")
     thread.start()
     thread.join()
+    os.close(namespace_fd)
     if failures:
         raise failures[0]
     return found[0]
+
+
+def _namespace_of_peers(source: str) -> int:
+    """The caller's; of a container that is started again when its caller is gone, the machine's."""
+    fd = callers_mount_namespace()
+    try:
+        return os.dup(fd) if fd is not None else os.open(_MACHINE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise IsolationError(
+            f"{source} cannot be shared with the container: this process has no way back to the "
+            "mounts of its caller",
+            hint="as an ordinary user mounts spread one way alone: rslave",
+        ) from error
 
 
 def require(source: str, kind: str) -> None:

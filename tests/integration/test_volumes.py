@@ -328,6 +328,32 @@ def test_a_mount_made_inside_is_seen_outside_with_rshared_alone(box: Pybuild, pl
         assert (done.stdout, done.returncode) == (expected, 0), (flag, done.stderr)
 
 
+def test_a_container_that_is_started_again_still_spreads_its_mounts(box: Pybuild, place: Path):
+    inside = (
+        "[ -e /p/first ] || { touch /p/first; exit 1; }; "
+        "mount -t tmpfs none /p/a; touch /p/a/made; touch /p/go; sleep 1000"
+    )
+    own = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "--name", "twice")
+    args = ("run", "-d", "--restart", "on-failure:2", *own, "-v", f"{place}:/p:rshared", "box")
+    run = " ".join(pybuild_argv((*args, "sh", "-c", f"'{inside}'"), user=box.user))
+    waiting = f"n=0; while [ ! -e {place}/go ] && [ $n -lt 200 ]; do sleep 0.05; n=$((n+1)); done"
+    script = f"mkdir {place}/a; {run} >&2; {waiting}; ls {place}/a"
+    setup = f"mount -t tmpfs none {place} && mount --make-shared {place} && "
+    # the shell is the first process: the mounts of that one are the machine's
+    words = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--mount-proc"]
+    environment = pybuild_environment(user=box.user, root=box.root, tmp=box.tmp)
+    done = subprocess.run(
+        [*words, "sh", "-ec", setup + script],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    box("rm", "-f", "twice").ok()  # all of it has ended with the shell
+    assert (done.stdout, done.returncode) == ("made\n", 0), done.stderr
+
+
 def test_what_is_on_no_shared_mount_cannot_spread(box: Pybuild, place: Path):
     for flag in ("rshared", "rslave"):
         script = f"mount --make-private {place}; " + " ".join(
