@@ -49,6 +49,8 @@ one counting. An option that may be given several times is marked with ….
 |---|---|
 | `PYBUILD_ROOT` | where the [store](store.md) is: /var/lib/pybuild unless set, for root |
 | `XDG_DATA_HOME` | the store is `pybuild` below it for others: ~/.local/share unless set |
+| `PYBUILD_UNPACK_LIMIT` | how far one archive may unpack: `64g`; 0 is no limit (128 GiB) |
+| `PYBUILD_REGISTRIES` | the file that says what is special about registries |
 | `SOURCE_DATE_EPOCH` | no time in an image is later than this many seconds since 1970 |
 | `BUILDKIT_PROGRESS` | what `--progress` is where it isn't given |
 | `SSH_AUTH_SOCK` | the agent that `--ssh default` forwards |

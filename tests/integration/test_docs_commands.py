@@ -11,6 +11,7 @@ import pytest
 
 from conftest import person_of, require, require_kind
 from support.commands import pybuild_environment, run
+from support.docker_registry import PASSWORD, docker_registry
 from support.installation import REPOSITORY, console_script
 from support.nethost import net_host
 from support.pybuild import Pybuild, pybuild_of
@@ -23,7 +24,9 @@ DOCUMENTS = sorted(
     path for folder in ("howto", "explanation") for path in (DOCS / folder).glob("*.md")
 )
 WITH_COMMANDS = [path for path in DOCUMENTS if any(isinstance(s, Command) for s in steps_in(path))]
+WITH_REGISTRIES = {"registries", "air-gapped", "several-platforms", "ci"}
 NEEDS = {
+    **{f"{name}.md": ["docker-registry"] for name in WITH_REGISTRIES},
     "limits.md": ["root", "ps"],
     "networks.md": ["root", "nft", "ip", "busybox", "curl"],
     "oci-runtimes.md": ["runc"],
@@ -43,11 +46,26 @@ def test_the_commands_print_what_the_document_says(path: Path):
     kind = "rootless" if path.stem == "rootless" else ROOT
     require_kind(kind)
     with ExitStack() as stack:
-        person, environment = person_of(kind), {}
+        person, environment = person_of(kind), dict[str, str]()
         if path.stem == "networks":  # not on this machine's own network
             person = stack.enter_context(net_host()).person(person)
             environment = {"PYBUILD_NETWORK": ""}
-        follow(path, stack.enter_context(pybuild_of(person)), environment)
+        pybuild = stack.enter_context(pybuild_of(person))
+        if path.stem in WITH_REGISTRIES:
+            environment = registries(pybuild, stack, path.stem)
+        follow(path, pybuild, environment)
+
+
+def registries(pybuild: Pybuild, stack: ExitStack, stem: str) -> dict[str, str]:
+    """What documents call $REGISTRY and $MIRROR; in the one on registries it is a closed one."""
+    is_closed = stem == "registries"
+    registry = docker_registry(pybuild.folder / "registry", closed=is_closed)
+    mirror = docker_registry(pybuild.folder / "mirror")
+    first = stack.enter_context(registry)
+    variables = {"REGISTRY": first.host, "AUTHORITY": str(first.ca), "PASSWORD": PASSWORD}
+    if is_closed:
+        variables["MIRROR"] = stack.enter_context(mirror).host
+    return variables
 
 
 def follow(path: Path, pybuild: Pybuild, environment: Mapping[str, str]) -> None:
