@@ -144,9 +144,10 @@ class _Extraction:
         try:
             self._make(entry, path, aside, directory)
             self._put_in_place(aside, name, directory)
-        finally:
-            with suppress(FileNotFoundError):  # renamed, mostly
+        except BaseException:
+            with suppress(FileNotFoundError):
                 os.unlink(aside, dir_fd=directory)
+            raise
 
     def _put_in_place(self, aside: str, name: str, directory: int) -> None:
         try:
@@ -155,6 +156,7 @@ class _Extraction:
             if error.errno != errno.EBUSY:  # something is mounted there: a file, as in /etc
                 raise
             _overwrite(aside, name, directory)
+            os.unlink(aside, dir_fd=directory)
 
     def _make(self, entry: Entry, path: str, aside: str, directory: int) -> None:
         match entry.kind:
