@@ -180,7 +180,7 @@ class _Check:
     def abandon(self) -> None:
         """Nobody wants the result any more."""
         if not self._is_over:
-            self._done = lambda *_: None
+            self._done = _ignored
             self._finish(_NOT_RUN)
 
     def _take(self, chunk: bytes) -> None:
@@ -221,6 +221,10 @@ class _Check:
             self._pidfd = -1
         text = self._says or self._output.decode("utf-8", "replace")
         self._done(exit_code, text, self._began_ns)
+
+
+def _ignored(exit_code: int, output: str, began_ns: int) -> None:
+    """A result that comes too late."""
 
 
 def _last_word(setup: _socket.socket) -> tuple[wire.Message, tuple[int, ...]]:
