@@ -61,9 +61,10 @@ def _tag(engine: Engine, found: Sequence[SourceImage], images: Sequence[StoredIm
     for one, image in zip(found, images, strict=True):
         for name in _digest_names(one):
             engine.images.tag(name, image.image_id)
-    by_platform = {image.config.platform: image for image in images}
+    pairs = zip(found, images, strict=True)
+    by_platform = {one.platform or image.config.platform: image for one, image in pairs}
     meant = best_for(by_platform, host_platform()) or images[0]
-    for name in found[0].names:
+    for name in (*found[0].names, *_index_names(engine, found[0])):
         if len(images) > 1:
             engine.images.tag_platforms(name, by_platform, meant)
         else:
@@ -76,6 +77,17 @@ def _digest_names(found: SourceImage) -> list[str]:
         return []
     repositories = {parse_reference(name).repository for name in found.names}
     return [f"{repository}@{found.manifest_digest}" for repository in sorted(repositories)]
+
+
+def _index_names(engine: Engine, found: SourceImage) -> list[str]:
+    """Keep the index, so that a push gives it its digest; its names: REPOSITORY@DIGEST."""
+    if not found.index:
+        return []
+    with engine.content.ingest() as blob:
+        blob.write(found.index)
+        digest, _ = blob.commit()
+    repositories = {parse_reference(name).repository for name in found.names}
+    return [f"{repository}@{digest}" for repository in sorted(repositories)]
 
 
 @contextmanager

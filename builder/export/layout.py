@@ -46,12 +46,14 @@ def layout_image(
     names: Sequence[str],
     annotations: tuple[tuple[str, str], ...] = (),
     qualified: bool = False,
+    kept: bytes = b"",
 ) -> LayoutImage:
     """The image with its manifest; `names` in normal form, `config` as the store has it.
 
-    `qualified` where the tag alone would not tell the layout's images apart.
+    `qualified` where the tag alone would not tell the layout's images apart. `kept`: the manifest
+    over these layers that the image came with.
     """
-    manifest = encode_manifest(
+    manifest = kept or encode_manifest(
         Manifest(
             media_type=MediaType.OCI_MANIFEST,
             config=Descriptor(MediaType.OCI_CONFIG, image.image_id, len(config)),
@@ -74,10 +76,14 @@ def layout_index(
     names: Sequence[str],
     annotations: tuple[tuple[str, str], ...] = (),
     qualified: bool = False,
+    kept: bytes = b"",
 ) -> LayoutImage:
-    """An index over images that were prepared without names, one for each platform."""
+    """An index over images that were prepared without names, one for each platform.
+
+    `kept`: the index over these manifests that the images came with.
+    """
     manifests = tuple(image.entries[0] for image in images)
-    index = encode_index(Index(MediaType.OCI_INDEX, manifests, annotations))
+    index = kept or encode_index(Index(MediaType.OCI_INDEX, manifests, annotations))
     descriptor = Descriptor(MediaType.OCI_INDEX, sha256_digest(index), len(index))
     return LayoutImage(
         (*(document for image in images for document in image.documents), index),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from builder.export.api import Exported, ExportRequest, NamedImage
 from builder.export.archive import ArchiveWriter
-from builder.export.blobs import LayerBlobs, Packing
+from builder.export.blobs import LayerBlob, LayerBlobs, Packing
 from builder.export.layout import (
     LayoutImage,
     layout_image,
@@ -16,7 +17,8 @@ from builder.export.layout import (
 )
 from builder.export.layoutdir import add_to_directory
 from builder.export.output import STDOUT, open_output
-from builder.image.model import StoredImage
+from builder.image.kept import kept_indexes, kept_manifests
+from builder.image.model import MediaType, StoredImage
 from cache.content.api import ContentStore
 
 
@@ -52,8 +54,31 @@ class OciLayoutExporter:
         if not named.platforms:
             return self._image(named.image, named.names, request, qualified=qualified)
         images = [self._image(one, (), request, qualified=False) for one in named.platforms]
-        annotations = request.index_annotations
-        return layout_index(images, names=named.names, annotations=annotations, qualified=qualified)
+        return layout_index(
+            images,
+            names=named.names,
+            annotations=request.index_annotations,
+            qualified=qualified,
+            kept=b"" if request.index_annotations else self._kept_index(named.image, images),
+        )
+
+    def _kept_index(self, image: StoredImage, images: list[LayoutImage]) -> bytes:
+        """The index that they came with, so that its digest stays; b"" where there is none."""
+        wanted = sorted(one.manifest_digest for one in images)
+        for blob, index in kept_indexes(self._content, image):
+            digests = sorted(entry.descriptor.digest for entry in index.manifests)
+            if index.media_type == MediaType.OCI_INDEX and digests == wanted:
+                return blob
+        return b""
+
+    def _kept_manifest(self, image: StoredImage, layers: Sequence[LayerBlob]) -> bytes:
+        """As `_kept_index`: where the layers go out as they came."""
+        wanted = [layer.descriptor.digest for layer in layers]
+        for one in kept_manifests(self._content, image):
+            digests = [layer.digest for layer in one.manifest.layers]
+            if one.manifest.media_type == MediaType.OCI_MANIFEST and digests == wanted:
+                return one.blob
+        return b""
 
     def _image(
         self, image: StoredImage, names: tuple[str, ...], request: ExportRequest, *, qualified: bool
@@ -61,11 +86,13 @@ class OciLayoutExporter:
         packing = Packing(
             request.compression, request.compression_level, force=request.force_compression
         )
+        layers = self._blobs.of(image, packing)
         return layout_image(
             image,
             config=self._content.read(image.image_id),
-            layers=self._blobs.of(image, packing),
+            layers=layers,
             names=names,
             annotations=request.annotations,
             qualified=qualified,
+            kept=b"" if request.annotations else self._kept_manifest(image, layers),
         )

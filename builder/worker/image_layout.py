@@ -61,6 +61,8 @@ class SourceImage:
     layers: tuple[SourceLayer, ...]
     names: tuple[str, ...] = ()  # normal forms
     manifest: bytes = b""  # as it came; b"" where the source has none
+    index: bytes = b""  # that its name stands for, if it does for one
+    platform: Platform | None = None  # that the index has it for: its config may say another one
 
     @property
     def manifest_digest(self) -> Digest | None:
@@ -138,16 +140,43 @@ def images_in_source(
             hint="for the tar of a root filesystem use `pybuild import`",
         )
     entries = decode_index(read_document(source, INDEX_NAME)).manifests
-    names_of: dict[tuple[Descriptor, ...], list[str]] = {}
+    found: dict[tuple[Descriptor, ...], _Found] = {}
     for group in _grouped(entries):
         wanted = (_offered(source, group) if every else ()) or platforms
-        found = (_resolved(source, group, platform) for platform in wanted)
-        plain = dict.fromkeys(replace(descriptor, annotations=()) for descriptor in found)
+        manifests: dict[Descriptor, Platform] = {}
+        for platform in wanted:
+            descriptor = _resolved(source, group, platform)
+            manifests.setdefault(replace(descriptor, annotations=()), platform)
+        known = found.get(tuple(manifests)) or _Found(manifests, _index_of(source, group))
         name = _full_name(group[0])
-        names_of.setdefault(tuple(plain), []).extend([name] if name else [])
-    for descriptors, names in names_of.items():
-        images = (image_of_manifest(source, descriptor) for descriptor in descriptors)
-        yield tuple(replace(image, names=tuple(names)) for image in images)
+        found[tuple(manifests)] = replace(known, names=(*known.names, *([name] if name else [])))
+    for one in found.values():
+        yield tuple(
+            replace(
+                image_of_manifest(source, descriptor),
+                names=one.names,
+                index=one.index,
+                platform=platform if one.index else None,
+            )
+            for descriptor, platform in one.manifests.items()
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What names of a layout stand for."""
+
+    manifests: dict[Descriptor, Platform]
+    index: bytes
+    names: tuple[str, ...] = ()
+
+
+def _index_of(source: ImageSource, group: Sequence[IndexEntry]) -> bytes:
+    """The index that a name stands for; b"" where it is no single one."""
+    descriptor = group[0].descriptor
+    if len(group) > 1 or descriptor.media_type not in INDEX_TYPES:
+        return b""
+    return read_blob(source, descriptor.digest, descriptor.size_bytes)
 
 
 def _offered(source: ImageSource, entries: Sequence[IndexEntry]) -> tuple[Platform, ...]:

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from builder.commands.load import load
+from builder.commands.save import SaveRequest, save
 from builder.export.api import ExportRequest
 from builder.export.blobs import LayerBlobs
 from builder.export.push import RegistryExporter
@@ -19,7 +21,7 @@ from builder.worker.pull import Puller
 from builder.worker.stored_images import find_image, images_of
 from support.images import Entry, layer_tar, write_layout
 from support.registry import INDEX, digest_of, running
-from support.stores import open_store
+from support.stores import engine_of, open_store
 
 HOST = host_platform()
 OTHER = Platform("linux", "arm64" if HOST.architecture == "amd64" else "amd64")
@@ -129,6 +131,16 @@ def test_a_whole_index_is_pushed_with_the_digest_that_it_was_pulled_with(store, 
     assert media_type == INDEX
     for entry in json.loads(content)["manifests"]:
         assert ("copy/app", entry["digest"]) in registry.manifests
+
+
+def test_a_whole_index_goes_through_an_archive_with_its_digest(store, registry, tmp_path):
+    name = f"{registry.host}/team/app:multi"
+    pulled = pull(store, registry, "multi", every=True)
+    archive = str(tmp_path / "saved.tar")
+    save(engine_of(store), SaveRequest((name,), archive, "oci-archive"))
+    with open_store(tmp_path / "inside") as inside:
+        load(engine_of(inside), archive, every=True)
+        assert push(inside, name, f"{registry.host}/copy/app:v2").digest == pulled.digest
 
 
 def test_a_part_of_an_index_is_pushed_as_a_manifest(store, registry):
