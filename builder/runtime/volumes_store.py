@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
 from builder.runtime.errors import UnknownVolumeError, VolumeExistsError, VolumeInUseError
-from builder.runtime.volumes import HostMounts, VolumeMount
+from builder.runtime.volumes import HostMounts, ImageMount, VolumeMount
 from builder.runtime.volumes_names import checked_volume_name
+from cache.errors import NotFoundError
 from cache.record import record
 from cache.statedir import remove_tree
 
@@ -78,7 +79,12 @@ class Volumes:
         return volume
 
     def claim(self, connection: sqlite3.Connection, container_id: str, mounts: HostMounts) -> None:
-        """In the transaction that makes the container: make what is missing, note what is used."""
+        """In the transaction that makes the container: make what is missing, note what is used.
+
+        NotFoundError for an image that has gone since it was looked up.
+        """
+        for image in mounts.images:
+            _require_image(connection, image)
         for mount in mounts.volumes:
             self._ensured(connection, _volume_for(mount, self._now()))
         used = [("volume", mount.name) for mount in mounts.volumes]
@@ -199,6 +205,12 @@ class Volumes:
     def _rows(self, condition: str, *parameters: str) -> tuple[_Row, ...]:
         rows = self._database.connection().execute(f"{_COLUMNS} {condition}", parameters)
         return tuple(cast("Iterable[_Row]", rows))
+
+
+def _require_image(connection: sqlite3.Connection, mount: ImageMount) -> None:
+    found = connection.execute("SELECT 1 FROM images WHERE image_id = ?", (mount.image_id,))
+    if found.fetchone() is None:
+        raise NotFoundError(f"the store has no image {mount.image_name} any more")
 
 
 def _volume_for(mount: VolumeMount, now: float) -> Volume:

@@ -135,6 +135,15 @@ def test_a_running_container_is_copied_from_and_to_as_its_processes_see_it(
         assert not (box.folder / "leaked").exists()
 
 
+def test_a_container_that_was_never_started_takes_files(box: Pybuild, mine: Path):
+    args = ("--name", "made", "-v", "/vol", "box", "cat", "/vol/a", "/tree/in")
+    box("create", *args).ok()
+    box("cp", mine / "a", "made:/vol").ok()
+    box("cp", mine / "sub" / "b", "made:/tree/in").ok()
+    assert box("start", "-a", "made").ok().stdout == "a\nb\n"
+    box("rm", "-v", "made").ok()
+
+
 def test_a_link_of_the_container_leads_neither_in_nor_out(box: Pybuild, mine: Path):
     outside = box.context({"secret": "secret\n"}, name="outside")
     script = f"ln -s {outside} /way; ln -s {outside}/secret /one; mkdir /d; ln -s {outside} /d/mine"
@@ -147,6 +156,23 @@ def test_a_link_of_the_container_leads_neither_in_nor_out(box: Pybuild, mine: Pa
     assert not (box.folder / "stolen").exists()
     assert {each.name: each.read_text() for each in outside.iterdir()} == {"secret": "secret\n"}
     box("rm", "hostile").ok()
+
+
+def test_a_container_that_swaps_its_files_during_a_copy_gets_nothing(box: Pybuild, mine: Path):
+    outside = box.context({"secret": "secret\n"}, name="outside")
+    swap = (
+        "mkdir -p /real/d; touch /real/d/secret; echo ready; "
+        f"while :; do ln -s {outside} /d; rm /d; mv /real/d /d; mv /d /real/d; done 2>/dev/null"
+    )
+    with running(box, "--rm", "--name", "swaps", "box", "sh", "-c", swap):
+        for _ in range(15):
+            box("cp", mine / "a", "swaps:/d/planted")
+            box("cp", f"{mine}/.", "swaps:/d")
+            box("cp", "-L", "swaps:/d/secret", "stolen")
+            stolen = box.folder / "stolen"
+            assert not stolen.exists() or stolen.read_text() == ""
+            stolen.unlink(missing_ok=True)
+    assert {each.name: each.read_text() for each in outside.iterdir()} == {"secret": "secret\n"}
 
 
 def test_a_read_only_container_is_not_written_to(box: Pybuild, mine: Path):

@@ -12,9 +12,11 @@ from builder.runtime.errors import (
     VolumeExistsError,
     VolumeInUseError,
 )
-from builder.runtime.volumes import HostMounts, VolumeMount
+from builder.runtime.volumes import HostMounts, ImageMount, VolumeMount
 from builder.runtime.volumes_store import Volume, Volumes
 from cache.database import Database
+from cache.digest import sha256_digest
+from cache.errors import NotFoundError
 from cache.statedir import StateDir
 
 
@@ -87,6 +89,13 @@ def test_a_container_makes_the_volumes_that_it_names(volumes, database):
     use(volumes, database, "c1", "data")
     assert volumes.users("data") == ("c1",)
     assert volumes.used_names() == {"data"}
+
+
+def test_a_container_that_mounts_an_image_which_has_gone_is_refused(volumes, database):
+    image = ImageMount("box", "/img", image_id=sha256_digest(b"image"))
+    with database.transaction() as connection, pytest.raises(NotFoundError, match="box"):
+        volumes.claim(connection, "c1", HostMounts((VolumeMount("data", "/data"), image)))
+    assert volumes.all() == ()
 
 
 def test_a_volume_in_use_is_not_removed_and_the_error_names_the_container(volumes, database):
