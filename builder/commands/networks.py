@@ -63,8 +63,7 @@ def _require_root(engine: Engine) -> None:
     if engine.settings.rootless:
         raise NetworkUnavailableError(
             "networks of bridges take root",
-            hint="an ordinary user's containers have pasta, host and none, and share a network "
-            "with --network container:NAME",
+            hint="an ordinary user's containers have pasta, host and none",
         )
 
 

@@ -84,6 +84,12 @@ def _check(networking: Networking, machine: Machine) -> None:
         raise NetworkUnavailableError(
             f"--network {networking.mode}: {problem}", hint=_hint(machine)
         )
+    if networking.shared_with and machine.rootless:
+        raise NetworkUnavailableError(
+            f"--network {networking.mode}: an ordinary user's containers can't share a network: "
+            "each has a user namespace of its own",
+            hint="publish a port with -p, or run both programs in one container",
+        )
 
 
 def _problem(networking: Networking, machine: Machine) -> str:

@@ -130,6 +130,7 @@ def test_what_is_asked_for_is_had_or_refused():
         (published, {"bridges": "no"}),
         (Networking("pasta"), {"pasta": "no"}),
         (Networking("back", (Membership("back"),)), {"rootless": True}),
+        (Networking("container:web"), {"rootless": True}),
         (Networking("bridge", (Membership("bridge"),)), {"bridges": "no"}),
     ):
         with pytest.raises(NetworkUnavailableError):
