@@ -344,6 +344,16 @@ def test_a_proxy_of_the_environment_is_used_for_other_machines(registry):
         assert len(proxy.seen) == len(asked)
 
 
+def test_a_socks_proxy_is_refused_by_name_and_asked_nothing(registry):
+    with running() as proxy, registries(ALL_PROXY=f"socks5://u:secret@{proxy.host}") as made:
+        remote = made.for_reading(parse_reference("registry.example/team/app:v1"))[-1]
+        with pytest.raises(UnreachableRegistryError, match="socks5://127") as caught:
+            remote.manifest("v1")
+        assert "only http and https proxies" in caught.value.hint
+        assert "secret" not in str(caught.value)
+        assert proxy.seen == []
+
+
 def test_a_password_is_in_no_message_and_no_repr():
     assert "secret" not in repr(LOGIN)
     with running(auth="token") as registry:
