@@ -152,7 +152,7 @@ class Bench:
             runner.run("--name", "changed", "--network", "none", IMAGE, "sh", "-c", MAKE_FILES)
 
         def measure(runner: Runner) -> float:
-            return timed(lambda: runner.call("commit", "-q", "changed", "committed"))
+            return timed(lambda: runner.call("commit", "changed", "committed"))
 
         row = Row(f"`commit`, {FILES:,} new files", "s", *self._by_turns(measure, COMMITS))
         for runner in (self.ours, self.theirs):
