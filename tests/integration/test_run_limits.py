@@ -159,6 +159,34 @@ def test_how_soon_the_kernel_kills_a_process_is_told_to_it(box: Pybuild):
     assert done.stdout == "321\n"
 
 
+def test_an_update_changes_the_limits_of_a_container_that_runs(limiting: Pybuild):
+    options = ("--name", "updated", "-m", "32m", "--memory-swap", "64m")
+    with running(limiting, *options, "box", "sh", "-c", FOREVER):
+        changes = ("-m", "48m", "--cpus", "0.5", "--cpuset-cpus", "0", "--pids-limit", "33")
+        limiting("update", *changes, "updated").ok()
+        files = ("memory.limit_in_bytes", "memory.max")
+        assert from_outside(limiting, "updated", "memory", *files) == [str(48 * MIB)]
+        files = ("cpu.cfs_quota_us", "cpu.max")
+        assert from_outside(limiting, "updated", "cpu", *files) in (["50000"], ["50000 100000"])
+        assert from_outside(limiting, "updated", "cpuset", "cpuset.cpus") == ["0"]
+        assert from_outside(limiting, "updated", "pids", "pids.max") == ["33"]
+        shown = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}"
+        after = limiting("inspect", "-f", shown, "updated").ok().stdout
+        assert after == f"{48 * MIB} 500000000 33\n"
+        assert limiting("update", "-m", "1g", "updated").status != 0  # above memory and swap
+    limiting("rm", "-f", "updated").ok()
+
+
+def test_what_exec_starts_is_limited_with_the_container(limiting: Pybuild):
+    with running(limiting, "--name", "shared", "-m", "20m", "box", "sh", "-c", FOREVER):
+        hungry = 'x=$(head -c 60000000 /dev/zero | tr "\\0" x); echo survived'
+        done = limiting("exec", "shared", "sh", "-c", hungry)
+        assert (done.status, done.stdout) == (137, "")
+        node = "mknod /disk b 7 0 && head -c 1 /disk"
+        assert limiting("exec", "shared", "sh", "-c", node).status != 0
+    limiting("rm", "-f", "shared").ok()
+
+
 OPTIONS = [
     ("-m", "64m"), ("--memory-reservation", "64m"), ("--memory-swappiness", "1"),
     ("--oom-kill-disable",), ("--cpus", "1"), ("-c", "512"), ("--cpu-quota", "5000"),
