@@ -16,6 +16,7 @@ from builder.cli import (
     run_options_life,
     run_options_limits,
     run_options_net,
+    run_options_oci,
     run_options_sec,
 )
 from builder.cli.run_status import status_of
@@ -52,6 +53,7 @@ OPTIONS = (
     *run_options_attach.OPTIONS,
     *run_options_life.OPTIONS,
     *run_options_limits.OPTIONS,
+    *run_options_oci.OPTIONS,
 )
 
 

@@ -20,7 +20,7 @@ _REFUSED_LONG = (
     "annotation blkio-weight-device cpu-count cpu-percent cpu-rt-period cpu-rt-runtime "
     "disable-content-trust env-host gpus io-maxbandwidth io-maxiops isolation "
     "kernel-memory link link-local-ip "
-    "replace rmi rootfs runtime secret storage-opt "
+    "replace rmi rootfs secret storage-opt "
     "systemd timeout tz umask unsetenv use-api-socket volume-driver"
 )
 _REFUSED_SHORT: dict[str, str] = {}

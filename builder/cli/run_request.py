@@ -15,6 +15,7 @@ from builder.cli.run_options_life import (
 )
 from builder.cli.run_options_limits import limits_of
 from builder.cli.run_options_net import networking_of
+from builder.cli.run_options_oci import runtime_of
 from builder.cli.run_options_sec import security_of
 from builder.cli.run_words import Line
 from builder.commands.run import RunRequest
@@ -71,6 +72,7 @@ def _host_config(line: Line) -> HostConfig:
         security=security_of(line),
         limits=limits_of(line),
         policies=policies_of(line),
+        runtime=runtime_of(line),
     )
 
 

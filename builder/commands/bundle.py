@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from builder.image.model import StoredImage
     from builder.runtime.container import Container, HostConfig
     from builder.runtime.networking import Networking
+    from builder.runtime.security import Security
     from builder.sandbox.api import MountEntry, ProcessSpec
 
 _HOSTNAME = "container"
@@ -70,6 +71,7 @@ def write_bundle(engine: Engine, request: BundleRequest) -> None:
 
 def _container(image: StoredImage, request: BundleRequest) -> Container:
     """The container that the options ask for; its network is its own unless it is the host's."""
+    _refuse_what_needs_others(request.options.host.security)
     numbers = count()
     host = replace(request.options.host, networking=_networking(request.options.host))
     return new_container(
@@ -80,6 +82,16 @@ def _container(image: StoredImage, request: BundleRequest) -> Container:
         created=0.0,
         new_volume_name=lambda: str(next(numbers)),
     )
+
+
+def _refuse_what_needs_others(security: Security) -> None:
+    """What a bundle cannot say: another container's namespace, ids that its files don't have."""
+    for option in ("ipc", "pid", "uts", "cgroupns", "userns"):
+        mode: str = getattr(security, option)
+        if mode.startswith("container:") or (option == "userns" and mode not in {"", "host"}):
+            raise UnsupportedError(
+                f"bundle: --{option} {mode} is not supported", hint="host is, and nothing said"
+            )
 
 
 def _networking(host: HostConfig) -> Networking:

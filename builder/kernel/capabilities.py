@@ -21,6 +21,7 @@ NAMES = tuple(f"CAP_{name}" for name in _SHORT_NAMES.split())
 """In the order of their numbers. Spec: capabilities(7)."""
 
 CAP_SYS_ADMIN = 1 << NAMES.index("CAP_SYS_ADMIN")
+CAP_SYS_RESOURCE = 1 << NAMES.index("CAP_SYS_RESOURCE")
 
 _VERSION_3 = 0x20080522
 _PR_CAPBSET_READ = 23

@@ -18,7 +18,7 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 CLONE_FS = 0x00000200
 _CLONE_PIDFD = 0x00001000
-_CLONE_PARENT = 0x00008000
+CLONE_PARENT = 0x00008000
 _SIGCHLD = 17
 
 # clone3 has one number everywhere; the call before it, one for each architecture
@@ -73,7 +73,7 @@ def _fork_in_between(pid_namespace_fd: int, flags: int, write_fd: int) -> bool:
     """False in the copy; True in the process between, when it has told how it went."""
     try:
         setns(pid_namespace_fd, CLONE_NEWPID)
-        pid, pidfd = fork_into(flags | _CLONE_PARENT)
+        pid, pidfd = fork_into(flags | CLONE_PARENT)
     except OSError as error:
         os.write(write_fd, struct.pack("=2i", -1, error.errno or 0))
         return True
@@ -91,7 +91,7 @@ def fork_into(flags: int) -> tuple[int, int]:
     at-fork functions are not called.
     """
     pidfd = ctypes.c_int(-1)
-    signal = 0 if flags & _CLONE_PARENT else _SIGCHLD  # else the one of this process itself
+    signal = 0 if flags & CLONE_PARENT else _SIGCHLD  # else the one of this process itself
     arguments = struct.pack(
         "=8Q", flags | _CLONE_PIDFD, ctypes.addressof(pidfd), 0, 0, signal, 0, 0, 0
     )

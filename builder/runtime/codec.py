@@ -148,6 +148,7 @@ def _host_dict(host: HostConfig) -> dict[str, object]:
         "security": security_dict(host.security),
         "limits": limits_dict(host.limits),
         "policies": policies_dict(host.policies),
+        "runtime": host.runtime,
     }
 
 
@@ -162,4 +163,5 @@ def _host_of(document: JsonObject) -> HostConfig:
         security=security_of(document.child("security") or document),
         limits=limits_of(document.child("limits")),
         policies=policies_of(document.child("policies")),
+        runtime=document.text("runtime"),
     )

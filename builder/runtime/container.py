@@ -36,6 +36,7 @@ class HostConfig:
     limits: Limits = field(default_factory=Limits)
     policies: Policies = field(default_factory=Policies)
     networking: Networking = field(default_factory=Networking)
+    runtime: str = ""  # another program that it runs through: "runc", an absolute path
 
 
 @record

@@ -263,6 +263,7 @@ class Containers:
 
         The caller holds it, or nobody does.
         """
+        self.leave_runtime(container_id)
         self.release_network(container_id)
         self._remove_cgroup(container_id)
         container = self._readable(container_id)
@@ -283,6 +284,7 @@ class Containers:
                 break
             time.sleep(_LOOK_AGAIN_S)
         state = self.settle(container_id)
+        self.leave_runtime(container_id)
         self.release_network(container_id)
         self._remove_cgroup(container_id)
         return state
@@ -305,6 +307,13 @@ class Containers:
             from builder.network.store import NetworkStore  # noqa: PLC0415
 
             release(container_id, directory, NetworkStore(self._state, boot=boot_id()))
+
+    def leave_runtime(self, container_id: str) -> None:
+        """Have the program that the container ran through, if it did, forget it."""
+        if os.path.isdir(self.paths(container_id).oci):
+            from builder.runtime.ociruntime.leaving import leave  # noqa: PLC0415 - few have one
+
+            leave(self.paths(container_id).container_dir)
 
     def _remove_cgroup(self, container_id: str) -> None:
         """Remove the control group that a killed pybuild left, if it did and we may."""

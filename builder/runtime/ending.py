@@ -28,7 +28,12 @@ def is_needed(container: Container) -> bool:
     Traces of mount points in its layer don't count: the monitor sees whether there are some.
     """
     networking = container.host.networking
-    return container.host.auto_remove or networking.is_bridged or networking.mode == "pasta"
+    return (
+        container.host.auto_remove
+        or bool(container.host.runtime)
+        or networking.is_bridged
+        or networking.mode == "pasta"
+    )
 
 
 def clean(container: Container, containers: Containers, snapshots: Snapshotter) -> None:
@@ -37,6 +42,7 @@ def clean(container: Container, containers: Containers, snapshots: Snapshotter) 
     It stays as an exited one: `finish` removes it as well where it has --rm.
     """
     paths = containers.paths(container.container_id)
+    containers.leave_runtime(container.container_id)
     group = ControlGroup.of_texts(containers.state(container.container_id).cgroup)
     if group:
         end_group(group, timeout_s=_GROUP_WAIT_S)

@@ -9,6 +9,7 @@ from builder.kernel.cgroup import ControlGroup
 from builder.runtime.container import Container
 from builder.runtime.devices import rule_devices
 from builder.runtime.limits import Limits
+from builder.runtime.ociruntime.programs import has_own_device_rules
 from builder.sandbox import cgroup, grouplimits
 from builder.sandbox.errors import LimitError
 
@@ -36,7 +37,7 @@ def make_group(container: Container, record: Callable[[ControlGroup], None]) -> 
     group = cgroup.make(planned, wanted, required=needed)
     try:
         _limit(group, limits)
-        if not privileged:
+        if not privileged and not has_own_device_rules(container.host.runtime):
             group.rules_devices = rule_devices(group, limits)
     except BaseException:
         group.remove()

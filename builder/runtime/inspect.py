@@ -103,6 +103,7 @@ def _host_config(container: Container) -> _Document:
         or None,
         **security_document(host.security),
         "ReadonlyRootfs": host.readonly_rootfs,
+        "Runtime": host.runtime or "pybuild",
         **inspect_fields(host.limits),
         "LogConfig": _log_config(host.policies.log),
         "Init": host.policies.init,

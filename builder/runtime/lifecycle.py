@@ -18,7 +18,7 @@ from builder.runtime.codec import state_document
 from builder.runtime.connecting import Connection as NetworkConnection
 from builder.runtime.container import Container, ContainerState
 from builder.runtime.control import Connection, listen
-from builder.runtime.devices import device_nodes
+from builder.runtime.devices import device_nodes, device_rules
 from builder.runtime.groups import make_group
 from builder.runtime.journal import event_attributes
 from builder.runtime.liveness import boot_id, identity_of
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from builder.runtime.connecting import Networks
     from builder.runtime.containers import Containers, HeldContainer
     from builder.runtime.streams import Attachment
-    from builder.sandbox.api import ContainerExecutor, Process
+    from builder.sandbox.api import ContainerExecutor, Process, ProcessSpec, Stdio
     from builder.sandbox.monitor.health import Schedule
     from cache.snapshot.api import Snapshotter
 
@@ -166,8 +166,27 @@ def _begun(
         )
         hooks = Hooks(before_execute=network.connect) if network.has_work else Hooks()
         stdio = around.pipes.stdio(account.credentials)
-        process = runner.executor.start(spec, stdio, hooks)
+        start_process = _starter(container, runner, around.group)
+        process = start_process(spec, stdio, hooks)
         return _Begun(process, root.traces)
+
+
+def _starter(
+    container: Container, runner: Runner, group: ControlGroup
+) -> Callable[[ProcessSpec, Stdio, Hooks], Process]:
+    """What makes the first process: the executor, or another runtime."""
+    if not container.host.runtime:
+        return runner.executor.start
+    from builder.runtime.ociruntime.launch import Launcher  # noqa: PLC0415 - few containers
+
+    return Launcher(
+        executor=runner.executor,
+        container=container,
+        container_dir=runner.containers.paths(container.container_id).container_dir,
+        group=group,
+        device_rules=device_rules(container.host.limits),
+        rootless=runner.rootless,
+    ).start
 
 
 def _entrust(started: _Started, runner: Runner) -> Connection | None:

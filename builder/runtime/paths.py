@@ -14,6 +14,7 @@ containers/ID/
   health.json     how its last health checks went: builder.sandbox.monitor.health
   container.log   its output: builder.sandbox.monitor.log
   hosts, hostname, resolv.conf      bound over the container's own in /etc
+  oci/            of a container that runs through another program: builder.runtime.ociruntime
   resolver        for its name server: "upstream ADDRESS" and "names FILE" lines
 """
 
@@ -56,6 +57,10 @@ class ContainerPaths:
     @property
     def state(self) -> str:
         return os.path.join(self.container_dir, "state.json")
+
+    @property
+    def oci(self) -> str:
+        return os.path.join(self.container_dir, "oci")
 
     @property
     def lock(self) -> str:

@@ -241,6 +241,16 @@ class Executor(Protocol):
         ...
 
 
+@record
+class OutsideProgram:
+    """A program that is run as it is, in no sandbox: another runtime."""
+
+    args: tuple[str, ...]  # args[0] is its path
+    env: tuple[str, ...]  # "NAME=value"
+    directory: str
+    cgroup_files: tuple[str, ...] = ()  # cgroup.procs of the groups to join
+
+
 class ContainerExecutor(Executor, Protocol):
     """An executor whose process can outlive this one, as a container with a monitor."""
 
@@ -254,4 +264,15 @@ class ContainerExecutor(Executor, Protocol):
 
     def join(self) -> None:
         """Wait until the monitor has ended."""
+        ...
+
+    def run_outside(self, program: OutsideProgram, stdio: Stdio) -> int:
+        """Run it to its end; its exit status, 127 too where it could not be executed."""
+        ...
+
+    def adopt(self, pid: int, spec: ProcessSpec, *, terminal_fd: int | None) -> Process:
+        """Take charge of a process that such a program has left, as if `start` had made it.
+
+        `spec` is what the program was told, `terminal_fd` its terminal's master, the process's now.
+        """
         ...

@@ -13,7 +13,7 @@ import threading
 from builder.errors import IsolationError
 from builder.kernel.capabilities import CAP_SYS_ADMIN, get_sets
 from builder.sandbox import requests
-from builder.sandbox.api import ExitStatus, Hooks, Process, ProcessSpec, Stdio
+from builder.sandbox.api import ExitStatus, Hooks, OutsideProgram, Process, ProcessSpec, Stdio
 from builder.sandbox.launch import launch
 from builder.sandbox.monitor.charge import Charge
 from builder.sandbox.placing import Placing
@@ -101,6 +101,20 @@ class ChrootExecutor:
 
     def entrust(self, process: Process, charge: Charge, fds: list[int]) -> None:  # noqa: ARG002
         """IsolationError: a container needs namespaces."""
+        raise _no_containers()
+
+    def run_outside(self, program: OutsideProgram, stdio: Stdio) -> int:  # noqa: ARG002
+        """IsolationError: another runtime runs containers alone."""
+        raise _no_containers()
+
+    def adopt(
+        self,
+        pid: int,  # noqa: ARG002
+        spec: ProcessSpec,  # noqa: ARG002
+        *,
+        terminal_fd: int | None,  # noqa: ARG002
+    ) -> Process:
+        """IsolationError, as above."""
         raise _no_containers()
 
     def join(self) -> None:

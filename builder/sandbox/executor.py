@@ -9,13 +9,15 @@ from contextlib import ExitStack
 from builder.errors import IsolationError
 from builder.sandbox import joined, requests, seccomp
 from builder.sandbox.accounts import home_of
-from builder.sandbox.api import Hooks, Process, ProcessSpec, Stdio
+from builder.sandbox.api import Hooks, OutsideProgram, Process, ProcessSpec, Stdio
 from builder.sandbox.child import wire
+from builder.sandbox.child.request import Request
 from builder.sandbox.launch import launch
 from builder.sandbox.monitor.charge import CHARGE, Charge, encoded
 from builder.sandbox.process import SandboxProcess
 from builder.sandbox.server_process import ServerProcess
 from builder.sandbox.userns import with_maps
+from cache.record import replace
 from cache.statedir import StateDir
 
 
@@ -55,18 +57,28 @@ class NamespaceExecutor:
         hooks = with_maps(spec.id_maps, hooks)
         with ExitStack() as stack:
             descriptors = stack.enter_context(requests.Descriptors())
-            request = requests.request_of(
-                spec,
-                stdio,
-                descriptors,
-                env=self._env_with_home(spec),
-                seccomp_fd=self._open_filter(spec, stack),
-                cgroup_fds=_opened_all(spec.cgroup_files, stack),
-                rootless=self._rootless,
-                joined_fds=joined.opened(spec.joined, stack),
-                hooks=hooks,
-            )
+            request = self._request_of(spec, stdio, descriptors, stack, hooks)
             return launch(server.control, request, descriptors.fds, hooks, self._warn)
+
+    def _request_of(
+        self,
+        spec: ProcessSpec,
+        stdio: Stdio,
+        descriptors: requests.Descriptors,
+        stack: ExitStack,
+        hooks: Hooks = Hooks(),  # noqa: B008 - frozen
+    ) -> Request:
+        return requests.request_of(
+            spec,
+            stdio,
+            descriptors,
+            env=self._env_with_home(spec),
+            seccomp_fd=self._open_filter(spec, stack),
+            cgroup_fds=_opened_all(spec.cgroup_files, stack),
+            rootless=self._rootless,
+            joined_fds=joined.opened(spec.joined, stack),
+            hooks=hooks,
+        )
 
     def entrust(self, process: Process, charge: Charge, fds: list[int]) -> None:
         assert isinstance(process, SandboxProcess), "it comes from start"
@@ -79,6 +91,22 @@ class NamespaceExecutor:
             os.close(charge_fd)
         process.release()
         server.release()
+
+    def run_outside(self, program: OutsideProgram, stdio: Stdio) -> int:
+        from builder.sandbox.outside import run_outside  # noqa: PLC0415 - few containers have one
+
+        return run_outside(self._running_server().control, program, stdio)
+
+    def adopt(self, pid: int, spec: ProcessSpec, *, terminal_fd: int | None) -> SandboxProcess:
+        from builder.sandbox.outside import adopt  # noqa: PLC0415 - few containers have one
+
+        with ExitStack() as stack:
+            descriptors = stack.enter_context(requests.Descriptors())
+            request = self._request_of(replace(spec, mounts=()), Stdio(), descriptors, stack)
+            process = adopt(self._running_server().control, pid, request, descriptors.fds)
+        if terminal_fd is not None:
+            process.set_terminal(terminal_fd)
+        return process
 
     def join(self) -> None:
         if self._server is not None:

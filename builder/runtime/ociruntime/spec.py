@@ -31,13 +31,17 @@ _NAMESPACES: tuple[tuple[Namespace, str], ...] = (
 
 
 def spec_document(
-    spec: ProcessSpec, place: Place, *, annotations: tuple[tuple[str, str], ...] = ()
+    spec: ProcessSpec,
+    place: Place,
+    *,
+    annotations: tuple[tuple[str, str], ...] = (),
+    root_dir: str = ROOTFS,
 ) -> dict[str, object]:
-    """config.json. Its root filesystem is at ROOTFS, relative sources of binds are the bundle's."""
+    """config.json. Relative paths, of the root filesystem and of binds, are from the bundle."""
     document: dict[str, object] = {
         "ociVersion": OCI_VERSION,
         "process": _process(spec, place),
-        "root": {"path": ROOTFS, "readonly": spec.readonly_rootfs},
+        "root": {"path": root_dir, "readonly": spec.readonly_rootfs},
         "mounts": mount_documents(spec, place),
         "linux": _linux(spec, place),
     }

@@ -42,7 +42,7 @@ class Server:
 
     def __init__(self, control: _socket.socket) -> None:
         self._control = control
-        self._own_pidfd = os.pidfd_open(os.getpid())
+        self.own_pidfd = os.pidfd_open(os.getpid())
         self.children: dict[int, tuple[int, _socket.socket]] = {}  # by pidfd: pid, status socket
         # mount namespaces of those whose end isn't that of all their processes
         self._shared_pids: dict[int, str] = {}
@@ -109,15 +109,19 @@ class Server:
         request = decoded(os.pread(request_fd, os.fstat(request_fd).st_size, 0), fds)
         pid, pidfd = self.fork(request)
         if pid == 0:
-            close_except({setup_fd, self._own_pidfd, *fds})
-            self.become(request, _seqpacket(setup_fd), self._own_pidfd)
-        self.children[pidfd] = (pid, status_socket)
+            close_except({setup_fd, self.own_pidfd, *fds})
+            self.become(request, _seqpacket(setup_fd), self.own_pidfd)
         if not request.confinement.has_own(namespaces.CLONE_NEWPID):
             self._shared_pids[pidfd] = leftovers.mount_namespace_of(pid)
             adopt_orphans()
+        self.watch(pid, pidfd, status_socket)
+        self.started(request)
+
+    def watch(self, pid: int, pidfd: int, status_socket: _socket.socket) -> None:
+        """Wait for a child from now on; whoever has the socket's other end is told."""
+        self.children[pidfd] = (pid, status_socket)
         self._poll.register(pidfd, select.POLLIN)
         wire.send(status_socket, (wire.STARTED, pid), (pidfd,))
-        self.started(request)
 
     def started(self, request: Request) -> None:
         """A process was cloned for it; its descriptors are closed next."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import _codecs
+import _socket
 import os
 
+from builder.sandbox.child import request as requests
+from builder.sandbox.child import wire
 from builder.sandbox.child.request import Request
 from builder.sandbox.child.server import Server, closed_off
+from builder.sandbox.monitor import outside
 from builder.sandbox.monitor.charge import CHARGE, Charge, decoded
 from builder.sandbox.monitor.monitor import Monitor
 
@@ -36,6 +40,9 @@ class _ContainerServer(Server):
     _last_end = (-1, -1)
 
     def handle(self, message: Message, fds: tuple[int, ...]) -> bool:
+        if message[0] in {outside.RUN, outside.ADOPT}:
+            self._outside(message, fds)
+            return True
         if message[0] != CHARGE:
             return super().handle(message, fds)
         charge_fd, *others = fds
@@ -54,6 +61,25 @@ class _ContainerServer(Server):
             mounts=(), seccomp_fd=filter_fd, cgroup_fds=(), joined_fds=(), stdio_fds=(-1, -1, -1)
         )
 
+    def _outside(self, message: Message, fds: tuple[int, ...]) -> None:
+        """Run a program that is in no sandbox, or take charge of what one has left."""
+        status_fd, document_fd, *others = fds
+        status_socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, status_fd)
+        try:
+            match message:
+                case (outside.ADOPT, int(pid)):
+                    pidfd = outside.adopted(pid, self.own_pidfd)
+                    self.started(_request_in(document_fd, tuple(others)))
+                case _:
+                    pid, pidfd = outside.spawn(document_fd, tuple(others), self.own_pidfd)
+            self.watch(pid, pidfd, status_socket)
+        except OSError as error:
+            wire.send(status_socket, (wire.FAILED, "runtime", error.errno or 0, ""))
+            status_socket.close()
+        finally:
+            for fd in (document_fd, *others):
+                os.close(fd)
+
     def report_end(self, pidfd: int) -> int:
         pid = self.children[pidfd][0]
         self._last_end = (pid, super().report_end(pidfd))
@@ -69,3 +95,7 @@ class _ContainerServer(Server):
                 return
         assert self._last_end[0] == pid, "a charge is for a process of this server"
         self.ended_with = self._last_end[1]
+
+
+def _request_in(fd: int, fds: tuple[int, ...]) -> Request:
+    return requests.decoded(os.pread(fd, os.fstat(fd).st_size, 0), fds)
