@@ -99,7 +99,7 @@ class Arguments(RegistryOptions, LimitOptions):
 @click.option(
     "--network",
     default="default",
-    metavar="default|host|none",
+    metavar="default|host|none|NAME",
     help="Network of RUN steps (default: the host's).",
 )
 @click.option(
@@ -210,6 +210,7 @@ def _build(arguments: Arguments, contexts: BuildContexts) -> int:
         secrets=options.secrets_of(arguments["secrets"], os.environ),
         ssh=options.ssh_of(arguments["ssh"], os.environ),
         limits=step_limits(arguments),
+        network=options.network_name(arguments["network"]),
         pull=arguments["pull"],
     )
     for path in filter(None, (arguments["iidfile"], arguments["metadata_file"])):

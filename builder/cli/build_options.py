@@ -56,12 +56,23 @@ def keeps_git_dir(build_args: Mapping[str, str]) -> bool:
 
 
 def network_mode(text: str) -> NetworkMode:
-    """`--network`'s value."""
+    """`--network`'s value, as the steps of a build have it; of another network, the default."""
     match text:
         case "default" | "host" | "none":
             return text
         case _:
-            raise UsageError(f'--network "{text}" is not known', hint="one of default, host, none")
+            return "default"
+
+
+def network_name(text: str) -> str:
+    """The network of `pybuild network` that `--network` names; "" for none."""
+    if text in {"default", "host", "none"}:
+        return ""
+    if text.startswith("container:") or text == "pasta":
+        raise UsageError(
+            f'--network "{text}" is not supported', hint="default, host, none or a network's name"
+        )
+    return text
 
 
 def number(text: str, what: str) -> int | None:

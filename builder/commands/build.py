@@ -65,6 +65,7 @@ class BuildRequest:
     secrets: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     ssh: Mapping[str, str] = field(default_factory=dict[str, str])  # id → socket
     limits: StepLimits = field(default_factory=StepLimits)
+    network: str = ""  # of `pybuild network`, for RUN steps; "": as the steps say
     pull: bool = False  # ask the registries for images that the store has, too
     platforms: tuple[Platform, ...] = ()  # several: an image for each; `options` has the first
 
@@ -83,12 +84,18 @@ def build(engine: Engine, request: BuildRequest) -> BuiltImage:
     """Turn Dockerfile text into a stored image, tag it and export it."""
     check_outputs(request.outputs)  # before anything is built
     _check_platforms(request)
+    if request.network:
+        from builder.commands.network_choice import check_build_network  # noqa: PLC0415 - few do
+
+        check_build_network(engine, request.network)
     tags = _tags(request)
     with engine.leases.hold() as lease:
         resolver = resolver_of(engine, lease, always=request.pull)
         plans = [plan(request.dockerfile, options, resolver) for options in _options(request)]
         announce(engine, plans[0])
-        inputs = StepInputs(request.contexts, request.secrets, request.ssh, request.limits)
+        inputs = StepInputs(
+            request.contexts, request.secrets, request.ssh, request.limits, request.network
+        )
         sinks = _sinks(engine, [planned.graph for planned in plans], request.outputs)
         with LocalWorker(engine, lease, inputs, sinks=sinks) as worker:
             solving = Solving(

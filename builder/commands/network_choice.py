@@ -7,6 +7,8 @@ import os
 from builder.commands.networkstore import network_store
 from builder.engine import Engine
 from builder.events import Warned
+from builder.network.errors import NetworkUnavailableError
+from builder.network.manage import default_network
 from builder.network.model import DEFAULT_NETWORK, Membership
 from builder.network.store import NetworkStore
 from builder.runtime.container import HostConfig
@@ -46,3 +48,21 @@ def _with_names(networking: Networking, store: NetworkStore) -> Networking:
 
     members = tuple(map(named, networking.memberships))
     return replace(networking, mode=members[0].network, memberships=members)
+
+
+def check_build_network(engine: Engine, name: str) -> None:
+    """Whether steps of a build can be on the network, which is there then.
+
+    UnknownNetworkError, NetworkUnavailableError.
+    """
+    machine = this_machine(rootless=engine.settings.rootless)
+    settled(Networking(name, (Membership(name),)), machine, {}, warn=lambda _: None)
+    if engine.settings.isolation == "chroot":
+        raise NetworkUnavailableError(
+            f"--network {name}: with --isolation=chroot steps have this machine's network"
+        )
+    store = network_store(engine)
+    if name == DEFAULT_NETWORK:
+        with store.changing():
+            default_network(store, now=engine.now())
+    store.find(name)

@@ -142,6 +142,7 @@ def _pool_document(pool: Pool) -> dict[str, object]:
 
 def _members(engine: Engine, network: Network) -> dict[str, object]:
     containers = Containers(engine.state, engine.database, engine.now)
+    names = {container.container_id: container.name for container in containers.all()}
     found: dict[str, object] = {}
     for place in network_store(engine).live().endpoints:
         if place.network == network.name and not place.ended:
@@ -150,7 +151,7 @@ def _members(engine: Engine, network: Network) -> dict[str, object]:
                 for item in place.addresses
             }
             found[place.container_id] = {
-                "Name": containers.load(place.container_id).name,
+                "Name": names.get(place.container_id, ""),  # "": a step of a build
                 "EndpointID": endpoint_id(place),
                 "MacAddress": place.mac,
                 "IPv4Address": addresses.get(4, ""),

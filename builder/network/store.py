@@ -114,6 +114,12 @@ class NetworkStore:
             return None
 
 
+def this_boot() -> str:
+    """The kernel's name for this boot."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
 def names_text(endpoints: Iterable[Endpoint]) -> str:
     """A line an address, with its names after it: the form of /etc/hosts."""
     lines = (

@@ -20,6 +20,7 @@ from builder.sandbox.api import (
     DEFAULT_HOSTNAME,
     BindEntry,
     ExitStatus,
+    Hooks,
     MountEntry,
     Network,
     OverlayEntry,
@@ -43,6 +44,7 @@ from cache.statedir import remove_tree
 
 if TYPE_CHECKING:  # names only: local imports this module when a RUN must run
     from builder.worker.copy_step import CopyStep
+    from builder.worker.step_network import StepNetwork
 
 TAIL_LINES = 20
 """Lines of a failed step's output that its error repeats."""
@@ -85,7 +87,8 @@ class ExecStep:
         with ExitStack() as stack:
             mounts = stack.enter_context(self._mounts(vertex, inputs))
             mounts.make(operation)
-            entries = (*self._host_files(operation, stack), *mounts.entries)
+            network = self._network_of(operation, stack)
+            entries = (*self._host_files(operation, network, stack), *mounts.entries)
             rootfs_dir = stack.enter_context(
                 mounted_with_points(
                     active.mount,
@@ -97,7 +100,10 @@ class ExecStep:
             )
             group = stack.enter_context(step_group(self._inputs.limits))
             spec = _spec(operation, rootfs_dir, entries, mounts.env, vertex.span)
-            self._to_its_end(_limited(spec, self._inputs.limits, group), vertex, group)
+            if network is not None:
+                spec = replace(spec, network="private")
+            hooks = network.hooks if network is not None else Hooks()
+            self._to_its_end(_limited(spec, self._inputs.limits, group), vertex, group, hooks)
 
     def _mounts(self, vertex: Vertex, inputs: tuple[Result, ...]) -> MountMaker:
         trees = {index: self._tree_of(item) for index, item in enumerate(inputs) if index}
@@ -123,20 +129,46 @@ class ExecStep:
         stack.callback(remove_tree, directory)
         return directory
 
-    def _host_files(self, operation: ExecOp, stack: ExitStack) -> tuple[MountEntry, ...]:
-        files = write_host_files(
-            self._scratch("hostfiles", stack),
-            hostname=operation.hostname or DEFAULT_HOSTNAME,
-            network=_network(operation),
-            extra_hosts=operation.extra_hosts,
-        )
+    def _network_of(self, operation: ExecOp, stack: ExitStack) -> StepNetwork | None:
+        """The network that `build --network NAME` gives to steps that don't ask for another."""
+        name = self._inputs.network
+        if not name or operation.network != "default":
+            return None
+        from builder.worker.step_network import step_network  # noqa: PLC0415 - few builds have one
+
+        return stack.enter_context(step_network(self._parts.state, name))
+
+    def _host_files(
+        self, operation: ExecOp, network: StepNetwork | None, stack: ExitStack
+    ) -> tuple[MountEntry, ...]:
+        directory = self._scratch("hostfiles", stack)
+        hostname = operation.hostname or DEFAULT_HOSTNAME
+        if network is None:
+            files = write_host_files(
+                directory,
+                hostname=hostname,
+                network=_network(operation),
+                extra_hosts=operation.extra_hosts,
+            )
+        else:
+            files = write_host_files(
+                directory,
+                hostname=hostname,
+                network="private",
+                extra_hosts=(*operation.extra_hosts, *network.hosts),
+                addresses=network.addresses,
+                resolver=network.resolver,
+            )
         return tuple(BindEntry(path, target, readonly=True) for target, path in files)
 
-    def _to_its_end(self, spec: ProcessSpec, vertex: Vertex, group: ControlGroup) -> None:
+    def _to_its_end(
+        self, spec: ProcessSpec, vertex: Vertex, group: ControlGroup, hooks: Hooks
+    ) -> None:
         read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
         try:
             try:
-                process = self._start(spec, Stdio(stdout=write_fd, stderr=write_fd), vertex.span)
+                stdio = Stdio(stdout=write_fd, stderr=write_fd)
+                process = self._start(spec, stdio, vertex.span, hooks)
             finally:
                 os.close(write_fd)
             try:
@@ -185,9 +217,9 @@ class ExecStep:
         room = os.statvfs(self._parts.state.root_dir)
         return room.f_bavail * room.f_frsize < FULL_BYTES or room.f_favail == 0 < room.f_files
 
-    def _start(self, spec: ProcessSpec, stdio: Stdio, span: Span | None) -> Process:
+    def _start(self, spec: ProcessSpec, stdio: Stdio, span: Span | None, hooks: Hooks) -> Process:
         try:
-            process = self._parts.executor().start(spec, stdio)
+            process = self._parts.executor().start(spec, stdio, hooks)
         except (ProgramNotFoundError, ProgramNotExecutableError) as error:
             raise ProcessFailedError(
                 f'process "{" ".join(spec.args)}" did not start: {error.message}',

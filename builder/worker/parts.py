@@ -45,6 +45,7 @@ class StepInputs:
     secrets: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
     ssh: Mapping[str, str] = field(default_factory=dict[str, str])
     limits: StepLimits = field(default_factory=StepLimits)
+    network: str = ""  # of `pybuild network`, for steps that say nothing else; "": the usual one
 
 
 class StepParts(Protocol):

@@ -327,3 +327,20 @@ def test_where_pasta_cannot_be_used_the_hosts_network_is_taken_and_said(kind: st
         done = pybuild("run", "--rm", "-p", "8080:80", "box", "true")
         assert done.status == 125
         assert "/dev/net/tun" in done.stderr
+
+
+def test_steps_of_a_build_can_be_on_a_network(root_box, host):
+    root_box("network", "create", "back").ok()
+    try:
+        root_box("run", "-d", "--name", "db", "--network", "back", "box", "sleep", "300").ok()
+        context = root_box.context(
+            {"Dockerfile": "FROM base\nRUN ping -c1 -W2 db && ip route > /r\n"}
+        )
+        root_box.build(context, "--network", "back", "-t", "built")
+        assert "default via" in output(root_box, "--network", "none", "built", "cat", "/r")
+        done = root_box("build", "--network", "none-such", context)
+        assert done.status == 1
+        assert "none-such" in done.stderr
+        end_all(root_box, every=True)
+    finally:
+        root_box("network", "rm", "-f", "back").ok()
