@@ -95,6 +95,7 @@ class Bench:
     def __init__(self, work: Path, inside: tuple[str, ...], *, repetitions: int) -> None:
         self._work = work
         self._repetitions = repetitions
+        self._holder = int(inside[-1])
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as installed
         packages = [str(REPOSITORY / name) for name in ("builder", "cache")]
         subprocess.run([sys.executable, "-m", "compileall", "-q", *packages], check=True)
@@ -173,15 +174,19 @@ class Bench:
             Row(f"`ps` with {containers} containers", "s", theirs.ps_s, ours.ps_s),
         ]
 
+    def _processes(self) -> list[int]:
+        """Those of the measurement's network namespace: what containers need, not the machine."""
+        namespace = network_of(self._holder)
+        pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+        return [pid for pid in pids if network_of(pid) == namespace]
+
     def _many(self, runner: Runner, containers: int) -> Density:
         names = [f"many-{number}" for number in range(containers)]
-        before = processes()
         started = time.perf_counter()
         for name in names:
             runner.run("-d", "--name", name, "--network", "none", IMAGE, "sleep", "1000")
         starts = containers / (time.perf_counter() - started)
-        # what runs now and is no container's own process
-        beside = [pid for pid in processes() - before if command_of(pid) != "sleep 1000"]
+        beside = [pid for pid in self._processes() if "sleep 1" not in command_of(pid)[:8]]
         memory_mb = sum(map(proportional_set_mb, beside)) / containers
         ps_s = statistics.median(timed(lambda: runner.call("ps")) for _ in range(5))
         runner.call("rm", "-f", *names)
@@ -203,8 +208,11 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def processes() -> set[int]:
-    return {int(name) for name in os.listdir("/proc") if name.isdigit() and command_of(int(name))}
+def network_of(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net")
+    except OSError:
+        return ""
 
 
 def command_of(pid: int) -> str:
