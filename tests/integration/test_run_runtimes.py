@@ -185,3 +185,8 @@ def test_a_runtime_that_is_not_there_makes_no_container(box: Pybuild):
 def test_the_built_in_runtime_has_a_name_too(box: Pybuild):
     args = ("--rm", "--runtime", "pybuild", "--network", "none", "box", "echo", "hi")
     assert box("run", *args).ok().stdout == "hi\n"
+
+
+def test_a_container_that_ends_before_the_runtime_has_keeps_its_status(box: Pybuild):
+    for _ in range(5):
+        assert box("run", "--rm", *RUNC, "box", "sh", "-c", "exit 9").status == 9

@@ -31,13 +31,16 @@ def main() -> None:
 
 
 class _ContainerServer(Server):
-    """Remembers how its last process ended, for a charge that comes too late to see it."""
+    """Remembers how its processes ended, for a charge that comes too late to see it."""
 
     charge: Charge | None = None
     template: Request | None = None
     pidfd = -1
     ended_with: int | None = None
-    _last_end = (-1, -1)
+
+    def __init__(self, control: _socket.socket) -> None:
+        super().__init__(control)
+        self._ends: dict[int, int] = {}  # by pid: wait status; another runtime's programs too
 
     def handle(self, message: Message, fds: tuple[int, ...]) -> bool:
         if message[0] in {outside.RUN, outside.ADOPT}:
@@ -82,8 +85,8 @@ class _ContainerServer(Server):
 
     def report_end(self, pidfd: int) -> int:
         pid = self.children[pidfd][0]
-        self._last_end = (pid, super().report_end(pidfd))
-        return self._last_end[1]
+        self._ends[pid] = super().report_end(pidfd)
+        return self._ends[pid]
 
     def _take_over(self, pid: int) -> None:
         """Take the process out of those that end with this server."""
@@ -93,8 +96,7 @@ class _ContainerServer(Server):
                 del self.children[pidfd]
                 status_socket.close()
                 return
-        assert self._last_end[0] == pid, "a charge is for a process of this server"
-        self.ended_with = self._last_end[1]
+        self.ended_with = self._ends[pid]  # a charge is for a process of this server
 
 
 def _request_in(fd: int, fds: tuple[int, ...]) -> Request:
