@@ -11,6 +11,7 @@ from builder.cli.command import Command
 from builder.cli.confirm import confirm, echo_deleted, echo_total
 from builder.cli.image_prune import image_lines
 from builder.cli.warn import warn
+from builder.commands.networks import prune_networks
 from builder.commands.prune import CacheRequest, prune_cache, prune_containers, prune_images
 from builder.commands.volumes import prune_volumes
 from builder.errors import UsageError
@@ -27,7 +28,7 @@ from builder.wiring import open_engine
     "--filter", "filters", multiple=True, metavar="NAME=VALUE", help="until, label or label!."
 )
 def command(every: bool, force: bool, volumes: bool, filters: tuple[str, ...]) -> None:
-    """Remove what nobody needs: stopped containers, images, the build cache."""
+    """Remove what nobody needs: stopped containers, networks, images, the build cache."""
     wanted = parse_prune_filters(filters, now=time.time())
     if volumes and wanted.until is not None:
         raise UsageError("--filter until says nothing of volumes", hint="leave out --volumes")
@@ -38,6 +39,7 @@ def command(every: bool, force: bool, volumes: bool, filters: tuple[str, ...]) -
         images = prune_images(engine, wanted, every=every)
         freed_bytes = containers.freed_bytes + images.freed_bytes
         echo_deleted("Deleted Containers", containers.container_ids)
+        echo_deleted("Deleted Networks", prune_networks(engine, wanted))
         if volumes:
             labelled = [text for text in filters if text.startswith("label")]
             gone = prune_volumes(engine, labelled)
@@ -56,6 +58,7 @@ def _warning(filters: tuple[str, ...], *, every: bool, volumes: bool) -> str:
     lines = [
         "This will remove:",
         "  - all stopped containers",
+        "  - all networks not used by at least one container",
         *["  - all anonymous volumes not used by at least one container"] * volumes,
         "  - all images without at least one container associated to them"
         if every
