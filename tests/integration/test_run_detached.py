@@ -133,6 +133,13 @@ def test_exec_runs_in_the_container_and_gives_its_exit_status(box: Pybuild, up: 
     )
 
 
+def test_exec_enters_a_container_that_shares_namespaces_with_the_host(box: Pybuild):
+    host = os.readlink("/proc/self/ns/net")
+    box("run", "-d", "--network", "host", "--name", "shared", "box", "sh", "-c", FOREVER).ok()
+    assert box("exec", "shared", "readlink", "/proc/self/ns/net").ok().stdout.strip() == host
+    box("rm", "-f", "shared").ok()
+
+
 def test_exec_takes_stdin_user_directory_and_variables(box: Pybuild, up: str):
     assert box("exec", "-i", "up", "cat", stdin="x\n" * 50_000).ok().stdout == "x\n" * 50_000
     assert box("exec", "up", "cat", stdin="x").ok().stdout == ""

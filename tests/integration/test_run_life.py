@@ -159,15 +159,17 @@ def test_a_terminal_is_asked_for_where_there_is_none(box: Pybuild):
 
 
 class Terminal:
-    """A pty with `pybuild run -it` on its other end."""
+    """A pty with `pybuild run -it` or its like on its other end."""
 
-    def __init__(self, box: Pybuild, *args: str, size: tuple[int, int] = (33, 101)) -> None:
+    def __init__(
+        self, box: Pybuild, *args: str, size: tuple[int, int] = (33, 101), command: str = "run"
+    ) -> None:
         self.box = box
         self.master, self.slave = pty.openpty()
         self.resize(size)
         self.before = termios.tcgetattr(self.slave)
         self.process = box.start(
-            "run",
+            command,
             *args,
             stdin=self.slave,
             stdout=self.slave,
@@ -258,6 +260,35 @@ def test_the_callers_terminal_comes_back_when_a_signal_ends_it_all(terminal, num
     shown.process.send_signal(number)
     assert shown.process.wait(15) == 6
     assert termios.tcgetattr(shown.slave) == shown.before
+
+
+def test_the_detach_keys_leave_the_container_running_and_attach_comes_back_to_it(terminal, box):
+    shell = terminal("--name", "left", "-it", "-e", "PS1=> ", "box", "sh")
+    shell.read_until(b"> ")
+    shell.type(b"\x10\x11")
+    assert shell.process.wait(15) == 0
+    assert termios.tcgetattr(shell.slave) == shell.before
+    assert status(box, "left").startswith("Up ")
+    again = terminal("left", command="attach")
+    again.type(b"echo back''again\r")
+    again.read_until(b"backagain\r\n")
+    again.type(b"exit 8\r")
+    assert again.process.wait(15) == 8
+    box("rm", "left").ok()
+
+
+def test_a_terminal_of_exec_has_its_size_and_is_left_by_other_keys(terminal, box):
+    with running(box, "--name", "host", "box", "sh", "-c", WAIT):
+        inner = terminal("-it", "--detach-keys", "ctrl-a,d", "host", "sh", command="exec")
+        inner.type(b"stty size; test -t 0 && echo t''ty\r")
+        inner.read_until(b"33 101\r\n")
+        inner.read_until(b"tty\r\n")
+        inner.resize((44, 99))
+        inner.type(b"sleep 0.3; stty size\r")
+        inner.read_until(b"44 99\r\n")
+        inner.type(b"\x01d")
+        assert inner.process.wait(15) == 0
+        assert termios.tcgetattr(inner.slave) == inner.before
 
 
 def test_the_callers_terminal_comes_back_when_the_program_cannot_start(terminal):

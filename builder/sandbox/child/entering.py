@@ -23,13 +23,14 @@ from builder.sandbox.child import devices, identity, program, settings
 from builder.sandbox.child.request import Request
 from builder.sandbox.child.wire import EXIT_NOT_STARTED, Report
 
-_NAMESPACES = (
-    namespaces.CLONE_NEWNS
-    | namespaces.CLONE_NEWCGROUP
-    | namespaces.CLONE_NEWUTS
-    | namespaces.CLONE_NEWIPC
-    | namespaces.CLONE_NEWNET
-)
+_NAMESPACES = {
+    "user": namespaces.CLONE_NEWUSER,
+    "mnt": namespaces.CLONE_NEWNS,
+    "cgroup": namespaces.CLONE_NEWCGROUP,
+    "uts": namespaces.CLONE_NEWUTS,
+    "ipc": namespaces.CLONE_NEWIPC,
+    "net": namespaces.CLONE_NEWNET,
+}
 _PTMX = os.makedev(5, 2)
 _TIOCSPTLCK = 0x40045431
 _TIOCGPTPEER = 0x5441
@@ -87,12 +88,16 @@ def _leave_server(request: Request, server_pidfd: int, report: Report) -> None:
 
 
 def _join(container_pidfd: int, container_pid: int, report: Report) -> None:
-    """Enter the namespaces, all at once; its user namespace only where that is another one."""
+    """Enter its namespaces, all at once: those that are others than this process's own.
+
+    An ordinary user may not enter the host's, though it is in them.
+    """
     report.doing("namespaces")
-    own = os.stat("/proc/self/ns/user").st_ino
-    flags = _NAMESPACES
-    if os.stat(f"/proc/{container_pid}/ns/user").st_ino != own:
-        flags |= namespaces.CLONE_NEWUSER
+    flags = 0
+    for name, flag in _NAMESPACES.items():
+        theirs = os.stat(f"/proc/{container_pid}/ns/{name}")
+        if theirs.st_ino != os.stat(f"/proc/self/ns/{name}").st_ino:
+            flags |= flag
     namespaces.setns(container_pidfd, flags)
 
 
