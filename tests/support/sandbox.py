@@ -106,16 +106,20 @@ def sandbox_of(
     overlay: bool = True,
     points: Sequence[tuple[str, bool]] = (),
     around: Sequence[str] = (),
+    packages_dir: Path | None = None,
+    keys: Sequence[str] = (),
 ) -> Iterator[Sandbox]:
     """A sandbox run by `person`, `around` being the words before the command that does it.
 
     `change` may alter the image before it is mounted, `layer` fills a second layer above it.
-    Without an overlay the image itself is the tree that is written to.
+    Without an overlay the image itself is the tree that is written to. `packages_dir` has the code
+    that runs, in place of `packages`; `keys` are names of keys that the driver's session has.
     """
     directory = Path(tempfile.mkdtemp(prefix="pybuild-sandbox-", dir=scratch_parent()))
     try:
-        setup = _prepare(person, directory, change, layer, overlay=overlay) | {"points": points}
-        with _driven(person, directory, setup, around) as sandbox:
+        setup = _prepare(person, directory, change, layer, overlay=overlay)
+        setup |= {"points": points, "keys": keys}
+        with _driven(person, directory, setup, around, packages_dir or packages()) as sandbox:
             yield sandbox
     finally:
         subprocess.run(["rm", "-rf", directory], check=True)
@@ -140,9 +144,9 @@ def _prepare(person: Person, directory: Path, change, layer, *, overlay: bool) -
 
 @contextmanager
 def _driven(
-    person: Person, directory: Path, setup: dict, around: Sequence[str]
+    person: Person, directory: Path, setup: dict, around: Sequence[str], packages_dir: Path
 ) -> Iterator[Sandbox]:
-    program = f"import sys; sys.path.append({str(packages())!r}); import sandbox_driver"
+    program = f"import sys; sys.path.append({str(packages_dir)!r}); import sandbox_driver"
     with subprocess.Popen(
         [*around, *honest_prefix(person), interpreter(person), "-I", "-c", program],
         stdin=subprocess.PIPE,
@@ -178,9 +182,17 @@ def interpreter(person: Person) -> str:
     raise AssertionError(f"no Python 3.11 or newer that {person.name} may run")
 
 
-@cache
 def packages() -> Path:
     """A copy of the packages that everyone may read, for as long as the tests run."""
+    return changed_packages(())
+
+
+@cache
+def changed_packages(changes: tuple[tuple[str, str, str], ...]) -> Path:
+    """As `packages`, with changes: (path of a module, what stands there, what is to stand there).
+
+    Each text stands there exactly once, else the test that changes it has become stale.
+    """
     directory = Path(tempfile.mkdtemp(prefix="pybuild-packages-", dir="/var/tmp"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     directory.chmod(0o755)
@@ -188,6 +200,11 @@ def packages() -> Path:
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(REPOSITORY / name, directory / name, ignore=ignored)
     shutil.copy(DRIVER, directory)
+    for path, old, new in changes:
+        module = directory / path
+        text = module.read_text()
+        assert text.count(old) == 1, f"{path} has {text.count(old)} times {old!r}"
+        module.write_text(text.replace(old, new))
     return directory
 
 

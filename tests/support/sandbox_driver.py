@@ -6,6 +6,7 @@ stdin, a JSON object, and answers with one. `support.sandbox` is the other end.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
@@ -16,7 +17,10 @@ import threading
 from contextlib import ExitStack
 
 from builder.errors import IsolationError
+from builder.kernel.keyring import join_new_session
+from builder.kernel.libc import SystemCall, check
 from builder.sandbox import cgroup
+from builder.sandbox.accounts import lookup_user
 from builder.sandbox.api import (
     BindEntry,
     Credentials,
@@ -27,6 +31,7 @@ from builder.sandbox.api import (
     Stdio,
     TmpfsEntry,
 )
+from builder.sandbox.confinement import Confinement
 from builder.sandbox.executor import NamespaceExecutor
 from builder.sandbox.idmap import enter_private_namespaces
 from builder.sandbox.mountpoints import BASE_POINTS, MountPoint, mounted_with_points
@@ -49,6 +54,12 @@ def spec_of(rootfs_dir, request):
     for name in ("capabilities", "rlimits", "cgroup_files"):
         if name in fields:
             fields[name] = tuple(tuple(x) if isinstance(x, list) else x for x in fields[name])
+    if "confinement" in fields:
+        limits = fields["confinement"]
+        sysctls = tuple(map(tuple, limits.get("sysctls", ())))
+        of_host = frozenset(limits.get("of_host", ()))
+        masked = tuple(limits["masked"]) if "masked" in limits else None
+        fields["confinement"] = Confinement(masked=masked, sysctls=sysctls, of_host=of_host)
     if "joined" in fields:
         fields["joined"] = tuple(JoinedNamespace(*each) for each in fields["joined"])
     return ProcessSpec(rootfs_dir=rootfs_dir, **fields)
@@ -85,6 +96,8 @@ class Driver:
         stack.callback(self.state.close)
         self.executor = NamespaceExecutor(self.state, rootless=mapping.rootless)
         stack.callback(self.executor.close)
+        for name in setup["keys"]:
+            self.hold_key(name)
         self.executor.prepare()
         self.held = {}
         points = [MountPoint(path, is_directory=is_dir) for path, is_dir in setup["points"]]
@@ -157,6 +170,22 @@ class Driver:
             return self.run({**request, "mounts": [entry]})
         finally:
             os.close(fd)
+
+    def hold_key(self, name):
+        """Have a key in the session keyring, from before the server's start."""
+        join_new_session()
+        add_key = SystemCall(248, *[ctypes.c_char_p] * 3, ctypes.c_size_t, ctypes.c_int)
+        check(add_key(b"user", name.encode(), b"secret", 6, -3))
+
+    def uid_of(self, user):
+        """Who a user of the image is; the error's code where there is none such."""
+        root_fd = os.open(self.rootfs_dir, os.O_PATH | os.O_DIRECTORY)
+        try:
+            return lookup_user(root_fd, user).credentials.uid
+        except PybuildError as error:
+            return error.code
+        finally:
+            os.close(root_fd)
 
     def signal(self, pid, number):
         self.held[pid].signal(number)

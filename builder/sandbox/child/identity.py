@@ -6,7 +6,7 @@ import errno
 import os
 import resource
 
-from builder.kernel import capabilities, seccomp
+from builder.kernel import capabilities, keyring, seccomp
 from builder.kernel.process import (
     die_with_parent,
     keep_capabilities,
@@ -41,6 +41,8 @@ def enter(request: Request, report: Report) -> None:
     The filter comes when the ids are set but CAP_SYS_ADMIN is still there, since without
     no_new_privs only that may load one; what follows it are capset and execve, which it allows.
     """
+    report.doing("keyring")
+    keyring.join_new_session()  # else the keys of whoever runs us could be asked for
     report.doing("capabilities")
     permitted = capabilities.get_sets()[1]
     allowed = request.capabilities & permitted
