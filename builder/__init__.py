@@ -9,6 +9,7 @@ graph/      2 the build graph: operations, vertices, their order and digests
 solver/     3 what is known, what must run: keys, schedule, solve
 worker/     4 does one step: exec, copy, image, context
 sandbox/    5 one process over a root filesystem: namespaces, seccomp, capabilities
+network/      bridges, addresses, published ports, pasta: what containers have of networks
 layer/      6 tree to tar and back: changes, whiteouts, pack, apply, compress
 image/      7 OCI images: model, codec, assemble, reference, image store
 registry/     distribution client
