@@ -90,6 +90,14 @@ def test_crun_runs_containers_too(box: Pybuild):
     assert (done.stdout, done.status) == ("0\n", 6), done
 
 
+def test_a_privileged_container_has_what_the_built_in_sandbox_gives_it(box: Pybuild):
+    args = ("--privileged", "--network", "none", "box", "grep", "CapEff", "/proc/self/status")
+    assert (
+        box("run", "--rm", "--runtime", "runc", *args).ok().stdout
+        == box("run", "--rm", *args).ok().stdout
+    )
+
+
 def test_volumes_and_changes_stay_as_with_any_container(box: Pybuild, name: str):
     shared = box.context({"file": "the host's\n"}, name="shared")
     script = "cat /in/file /data/file; echo new > /in/made; echo x > /kept"

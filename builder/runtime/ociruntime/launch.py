@@ -10,7 +10,7 @@ import os
 import resource
 from typing import TYPE_CHECKING
 
-from builder.kernel.capabilities import CAP_SYS_RESOURCE, get_sets
+from builder.kernel.capabilities import CAP_SYS_RESOURCE, NAMES, get_sets
 from builder.runtime.ociruntime.codec import encode_document
 from builder.runtime.ociruntime.console import ConsoleSocket
 from builder.runtime.ociruntime.devices import host_devices, named_devices
@@ -100,6 +100,7 @@ class Launcher:
         place = Place(
             machine=uname.machine,
             release=uname.release,
+            held=_held_capabilities(),
             rootless=self.rootless,
             devices=() if self.rootless else (*named_devices(spec.devices), *others),
             device_rules=self.device_rules,
@@ -129,6 +130,12 @@ class _Runtime:
         if self.executor.run_outside(program, stdio):
             log = log_text(oci_paths(os.path.dirname(self.directory)).log)
             raise failure(self.words[0], words[0], log, wanted=wanted)
+
+
+def _held_capabilities() -> frozenset[str]:
+    """Those that this process may give: a runtime fails at others, the built-in sandbox doesn't."""
+    permitted = get_sets()[1]
+    return frozenset(name for number, name in enumerate(NAMES) if permitted >> number & 1)
 
 
 def _pid_in(path: str) -> int:

@@ -41,6 +41,7 @@ class Place:
 
     machine: str  # as uname(2) names it: x86_64
     release: str  # of the kernel: 6.1.0
+    held: frozenset[str] | None = None  # capabilities that can be given at all; None: each one
     rootless: bool = False  # in a user namespace: no new devices, no rules for them
     uid_ranges: tuple[IdRange, ...] = ()  # of a user namespace that the runtime makes; (): none
     gid_ranges: tuple[IdRange, ...] = ()

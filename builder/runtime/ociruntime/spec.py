@@ -69,7 +69,7 @@ def _process(spec: ProcessSpec, place: Place) -> dict[str, object]:
         "args": list(spec.args),
         "env": list(spec.env),
         "cwd": spec.cwd,
-        "capabilities": _capabilities(spec),
+        "capabilities": _capabilities(spec, place),
         "rlimits": [
             {
                 "type": f"RLIMIT_{name.upper()}",
@@ -106,9 +106,10 @@ def _user(spec: ProcessSpec, place: Place) -> dict[str, object]:
     return document
 
 
-def _capabilities(spec: ProcessSpec) -> dict[str, list[str]]:
+def _capabilities(spec: ProcessSpec, place: Place) -> dict[str, list[str]]:
     """Inheritable and ambient ones there are none: who is not root has none to use."""
-    names = list(bounding_names(spec))
+    held = place.held
+    names = [name for name in bounding_names(spec) if held is None or name in held]
     own = [] if spec.credentials.uid else names
     return {"bounding": names, "effective": own, "permitted": own, "inheritable": [], "ambient": []}
 

@@ -82,6 +82,12 @@ def test_root_has_its_capabilities_at_once_and_others_have_them_as_a_bound_only(
     assert of_user["effective"] == of_user["permitted"] == []
 
 
+def test_a_capability_that_nobody_here_has_is_not_asked_for():
+    place = Place("x86_64", "6.1.0", held=frozenset({"CAP_KILL"}))
+    found = document(place, capabilities=("CAP_CHOWN", "CAP_KILL"))["process"]["capabilities"]
+    assert found["bounding"] == found["permitted"] == ["CAP_KILL"]
+
+
 def test_limits_of_resources_are_the_specs_unsigned_numbers():
     found = document(rlimits=(("nofile", 10, 20), ("core", -1, -1)))
     assert found["process"]["rlimits"] == [
