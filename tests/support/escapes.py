@@ -181,6 +181,12 @@ ESCAPES = (
         protection=(
             (
                 f"{CHILD}/devices.py",
+                "    if number is not None and info.st_rdev != os.makedev(*number):\n"
+                "        return False\n",
+                "",
+            ),
+            (
+                f"{CHILD}/devices.py",
                 "    return stat.S_ISCHR(info.st_mode) or (number is None "
                 "and stat.S_ISBLK(info.st_mode))",
                 "    return True",
