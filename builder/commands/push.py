@@ -8,7 +8,7 @@ from builder.export.api import Compression, ExportRequest
 from builder.image.model import Platform, StoredImage
 from builder.image.reference import Reference, parse_reference
 from builder.runtime.journal import Journal
-from builder.worker.stored_images import find_image, images_of
+from builder.worker.stored_images import find_image, hold_images, images_of
 from cache.record import record
 
 
@@ -37,24 +37,33 @@ def push(engine: Engine, request: PushRequest) -> tuple[PushedImage, ...]:
 
     A name for several platforms is sent as an index of them all.
     """
-    exporter = engine.exporter("registry")
     pushed: list[PushedImage] = []
-    for reference, image in _images(engine, request):
-        exported = exporter.export(
-            ExportRequest(
-                image=image,
-                names=(reference.normal,),
-                dest="",
-                platforms=() if request.platform else images_of(engine, reference.normal),
-                compression=request.compression,
-                compression_level=request.compression_level,
-                force_compression=request.force_compression,
-            )
-        )
-        pushed.append(PushedImage(reference, exported.digest))
-        name = reference.familiar
-        Journal(engine.state).note("image", "push", name, name=name)
+    with engine.leases.hold() as lease:
+        for reference, image in _images(engine, request):
+            platforms = () if request.platform else images_of(engine, reference.normal)
+            hold_images(lease, platforms or (image,))
+        for reference, image in _images(engine, request):  # what was there is held now
+            pushed.append(_pushed(engine, request, reference, image))
+            name = reference.familiar
+            Journal(engine.state).note("image", "push", name, name=name)
     return tuple(pushed)
+
+
+def _pushed(
+    engine: Engine, request: PushRequest, reference: Reference, image: StoredImage
+) -> PushedImage:
+    exported = engine.exporter("registry").export(
+        ExportRequest(
+            image=image,
+            names=(reference.normal,),
+            dest="",
+            platforms=() if request.platform else images_of(engine, reference.normal),
+            compression=request.compression,
+            compression_level=request.compression_level,
+            force_compression=request.force_compression,
+        )
+    )
+    return PushedImage(reference, exported.digest)
 
 
 def _images(engine: Engine, request: PushRequest) -> list[tuple[Reference, StoredImage]]:

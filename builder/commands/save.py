@@ -10,7 +10,7 @@ from builder.engine import Engine
 from builder.export.api import Exported, ExportRequest, NamedImage
 from builder.image.model import Platform
 from builder.image.reference import parse_reference
-from builder.worker.stored_images import find_image, images_of
+from builder.worker.stored_images import find_image, hold_images, images_of
 from cache.digest import Digest
 from cache.record import replace
 
@@ -36,17 +36,19 @@ class SaveRequest:
 
 def save(engine: Engine, request: SaveRequest) -> Exported:
     """Write the images; UnknownImageError where one isn't there, before anything is written."""
-    first, *more = _named_images(engine, request)
-    exporter = engine.exporter(_EXPORTERS[request.format])
-    return exporter.export(
-        ExportRequest(
-            image=first.image,
-            names=first.names,
-            platforms=first.platforms,
-            dest=request.dest,
-            more=tuple(more),
+    with engine.leases.hold() as lease:
+        for named in _named_images(engine, request):
+            hold_images(lease, named.platforms or (named.image,))
+        first, *more = _named_images(engine, request)  # what was there is held now
+        return engine.exporter(_EXPORTERS[request.format]).export(
+            ExportRequest(
+                image=first.image,
+                names=first.names,
+                platforms=first.platforms,
+                dest=request.dest,
+                more=tuple(more),
+            )
         )
-    )
 
 
 def _named_images(engine: Engine, request: SaveRequest) -> list[NamedImage]:

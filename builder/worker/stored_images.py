@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from builder.errors import UnknownImageError
@@ -12,6 +13,8 @@ from builder.image.model import Platform, StoredImage
 from builder.image.reference import parse_reference
 from builder.settings import Settings
 from cache.content.api import ContentStore
+from cache.descriptor import chain_id
+from cache.leases import Lease
 from cache.snapshot.api import Snapshotter
 from cache.statedir import StateDir
 
@@ -86,3 +89,13 @@ def _nearest(parts: StoreParts, name: str) -> str | None:
     except InvalidReferenceError:
         return None
     return next(iter(get_close_matches(name, stored, n=1)), None)
+
+
+def hold_images(lease: Lease, images: Iterable[StoredImage]) -> None:
+    """Have no prune take them, though they lose their names meanwhile; look for them again after.
+
+    What was taken before that is missed then, and nothing half.
+    """
+    for image in images:
+        lease.add("image", image.image_id)
+        lease.add("chain", chain_id(image.config.diff_ids))

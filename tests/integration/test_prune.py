@@ -186,3 +186,19 @@ def test_unused_volumes_go_when_they_are_asked_for(pybuild: Pybuild) -> None:
     assert pybuild("volume", "ls", "-q").ok().stdout != ""
     assert "Deleted Volumes" in pybuild("system", "prune", "-f", "--volumes").ok().stdout
     assert pybuild("volume", "ls", "-q").ok().stdout == ""
+
+
+def test_an_image_that_is_being_saved_stays_until_it_is(pybuild: Pybuild) -> None:
+    build(
+        pybuild, "app", "FROM base\nRUN dd if=/dev/urandom of=/big bs=64k count=200 2>/dev/null\n"
+    )
+    save = pybuild.start("save", "app")  # its output fills the pipe, and then it waits
+    assert save.stdout is not None
+    first = save.stdout.read(4096)
+    pybuild("rmi", "-f", "app").ok()
+    prune_all(pybuild)
+    rest, said = save.communicate(timeout=60)
+    assert save.returncode == 0, said
+    assert "app:latest" in pybuild("load", stdin=first + rest).ok().stdout
+    shown = pybuild("run", "--rm", "--network", "none", "app", "stat", "-c", "%s", "/big").ok()
+    assert shown.stdout == f"{64 * 1024 * 200}\n"
