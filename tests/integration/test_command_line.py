@@ -36,7 +36,7 @@ def test_switches_are_turned_on_and_off_by_value(pybuild, app):
 def test_build_takes_what_changes_nothing_and_refuses_what_it_lacks(pybuild):
     context = pybuild.context({"Dockerfile": "FROM base\n"})
     pybuild.build(context, "--rm", "--force-rm=true", "--load", "--provenance=false")
-    for words in (["--squash"], ["-m", "1g"], ["--cache-from=x"], ["--platform=linux/amd64,arm64"]):
+    for words in (["--squash"], ["-v", "/a:/b"], ["--cache-from=x"], ["--sbom"]):
         refused = pybuild("build", *words, context)
         assert refused.status == 1
         assert words[0].partition("=")[0] in refused.stderr
@@ -57,7 +57,7 @@ def test_a_container_ends_with_its_own_status(pybuild, app):
         assert pybuild(*command, "--rm", app, "nothing-there").status == 127
         assert pybuild(*command, "--rm", app, "/etc/passwd").status == 126
         assert pybuild(*command, "--frobnicate", app).status == 125
-        assert pybuild(*command, "-d", app).status == 125
+        assert pybuild(*command, "--link", "x", app).status == 125
 
 
 def test_a_command_that_is_typed_wrong_builds_nothing(pybuild):
