@@ -5,12 +5,13 @@ Functions that take a connection and change something are called inside a transa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cache.database import Database
 from cache.descriptor import ChainId
 from cache.digest import Digest
 from cache.errors import NotFoundError
+from cache.record import record
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -19,7 +20,8 @@ _USE_GRAIN_S = 3600  # last_used is only as fine as this, so that a look-up most
 _SYNCED_AFTER_S = 300  # the kernel has written back what is this old: it starts after 30 s
 
 
-class SnapshotRow(NamedTuple):
+@record
+class SnapshotRow:
     """A snapshot as the table has it, in the table's order."""
 
     chain_id: ChainId
@@ -96,7 +98,10 @@ def add(connection: Connection, row: SnapshotRow) -> None:
     connection.execute(
         "INSERT INTO snapshots (chain_id, parent, diff_id, size_bytes, tree, written_at, last_used)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        row,
+        (
+            *(row.chain_id, row.parent, row.diff_id, row.size_bytes),
+            *(row.tree, row.written_at, row.last_used),
+        ),
     )
 
 
