@@ -240,7 +240,10 @@ def _remove(store: NetworkStore, network: Network) -> None:
 
 
 def prune_networks(engine: Engine, wanted: PruneFilter) -> tuple[str, ...]:
-    """Remove the networks on which no container is or, when started, would be; their names."""
+    """Remove the networks on which no container is or, when started, would be; their names.
+
+    The others, the default one too, lose what they have in the kernel while nothing runs on them.
+    """
     if engine.settings.rootless:
         return ()
     store = network_store(engine)
@@ -257,4 +260,5 @@ def prune_networks(engine: Engine, wanted: PruneFilter) -> tuple[str, ...]:
             if network.name not in {*kept, *BUILT_IN} and allowed:
                 _remove(store, network)
                 gone.append(network.name)
+        Bridges(store).take_down_idle()
     return tuple(gone)

@@ -131,6 +131,19 @@ class Bridges:
         with Links() as links:
             links.delete(network.bridge)
 
+    def take_down_idle(self) -> None:
+        """Take away what is idle: interfaces and, with the last, the table. In `changing`.
+
+        The networks stay defined, and get theirs back with their next container.
+        """
+        busy = {item.network for item in self._store.live().endpoints if not item.ended}
+        with Links() as links:
+            for network in self._store.all():
+                if network.name not in busy:
+                    links.delete(network.bridge)
+        if not busy and nft.has_chain(self._store.table, rules.FIRST_CHAIN):
+            nft.apply(rules.no_table_text(self._store.table))
+
     def renew_rules(self) -> None:
         """Make the firewall's table again where there is one. In `changing`."""
         if self._store.live().endpoints or nft.has_chain(self._store.table, rules.FIRST_CHAIN):

@@ -79,6 +79,11 @@ def table_text(table: str, networks: Iterable[Network], ports: Iterable[Forward]
     )
 
 
+def no_table_text(table: str) -> str:
+    """A transaction that takes the table away."""
+    return f"delete table inet {table}\n"
+
+
 def state_chain(networks: Iterable[Network]) -> str:
     """The name of the chain that a table for these networks has, and no other table."""
     return _digest_name(_chains(tuple(networks)))

@@ -233,6 +233,17 @@ def test_containers_of_one_network_find_one_another_by_name(root_box, host):
     assert len([name for name in host.links() if name.startswith("pb")]) <= 1
 
 
+def test_a_prune_takes_idle_bridges_and_rules_out_of_the_kernel(root_box, host):
+    root_box("run", "-d", "--name", "busy", "-p", "8099:80", "box", "sleep", "300").ok()
+    root_box("network", "prune", "-f").ok()
+    assert any(name.startswith("pb") for name in host.links()), "one that is in use stays"
+    end_all(root_box, every=True)
+    root_box("network", "prune", "-f").ok()
+    assert not [name for name in host.links() if name.startswith("pb")]
+    assert "pybuild" not in host.run("nft", "list", "tables").stdout
+    assert "1 packets received" in output(root_box, "box", "ping", "-c1", "-W2", HOST4)
+
+
 def test_a_container_gets_on_a_network_and_off_it_while_it_runs(root_box, host):
     for name in ("one", "two"):
         root_box("network", "create", name).ok()
