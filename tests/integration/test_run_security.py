@@ -164,7 +164,7 @@ def test_a_container_joins_namespaces_of_another_one(root_box: Pybuild):
 
 
 def test_a_namespace_that_is_not_to_be_had_is_refused(box: Pybuild):
-    assert "no container" in refused(box, "--ipc", "container:nobody", "box", "true")
+    assert "No such container" in refused(box, "--ipc", "container:nobody", "box", "true")
     with running(box, "--name", "private", "box", "sh", "-c", "echo ready; sleep 1000"):
         assert "alone" in refused(box, "--ipc", "container:private", "box", "true")
     box("run", "--name", "over", "box", "true").ok()
