@@ -8,8 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from builder.errors import IsolationError
-from builder.runtime.errors import ContainerRunningError
+from builder.runtime.errors import ContainerNotRunningError, ContainerRunningError
 from builder.sandbox.child import wire
 from builder.sandbox.failures import error_of
 from builder.sandbox.monitor.asked import Asked, encoded
@@ -70,7 +69,7 @@ def _started(message: Message) -> int:
         case ("error", str(why)):
             raise ContainerRunningError(why)
         case _:
-            raise IsolationError("the container has ended")
+            raise ContainerNotRunningError("the container is not running any more")
 
 
 def _take(execution: Execution, terminal_fd: int) -> None:
