@@ -30,7 +30,9 @@ LEAK = (
 )
 """The host's root directory left open in the child, and not to be closed by execve."""
 
-_SEES_HOST = "[ -e {place}{directory}/lower/bin/busybox ] && echo escaped"
+_SEES_HOST = (
+    "[ -e {place}/usr/bin/setpriv ] && echo escaped"  # on the root file system, and in no image
+)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _change_servers_program(sandbox: Sandbox) -> bool:
 
 
 _IN_ROOT = ("builder/kernel/paths.py", "flags, mode, _IN_ROOT | _NO_MAGICLINKS)", "flags, mode, 0)")
-_ANY_CWD = (f"{CHILD}/setup.py", "    _make_cwd(root_fd, request, report)\n", "")
+_ANY_CWD = (f"{CHILD}/setup.py", "    make_directory(root_fd, request.cwd)\n", "")
 _NO_SWITCH = "    own = 0 if request.uid else allowed\n"
 
 ESCAPES = (
