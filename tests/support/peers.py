@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from support.commands import Finished, run
 from support.trees import Node, tree_of_directory
+from support.users import Person, current_person
 
 HYBRID_CGROUP = Path("/sys/fs/cgroup/unified")
 LIMITS = ("--ulimit", "nofile=1024:4096", "--ulimit", "nproc=4096:4096")
@@ -68,17 +71,32 @@ class Bundle:
 
 
 class Podman:
-    """podman with a store of its own in `folder`."""
+    """podman with a store of its own in `folder`, as `user`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, user: Person | None = None) -> None:
+        self._folder = folder
+        self._user = user or current_person()
         self._options = ["--root", str(folder / "root"), "--runroot", str(folder / "run")]
         self._options += ["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"]
 
     def __call__(self, *args: str | Path) -> Finished:
-        return run(apart(["podman", *self._options, *args]))
+        return run(self.argv(*args), env=self.environment())
+
+    def argv(self, *args: str | Path) -> list[str]:
+        return apart([*self._user.prefix(), "podman", *self._options, *args])
+
+    def environment(self) -> dict[str, str]:
+        """An ordinary user's podman keeps its process that holds the namespace in `folder`."""
+        own = {"XDG_RUNTIME_DIR": str(self._folder), "HOME": str(self._folder)}
+        return self._user.environment() | ({} if self._user.is_root else own)
 
     def run(self, image: str, *args: str) -> Finished:
         return self("run", *LIMITS, "--rm", "--network", "none", image, *args)
+
+    def end(self) -> None:
+        """End the process that holds an ordinary user's namespace."""
+        for path in self._folder.rglob("pause.pid"):
+            os.kill(int(path.read_text()), signal.SIGKILL)
 
 
 class Buildah:
