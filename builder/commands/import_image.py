@@ -19,7 +19,7 @@ from builder.image.model import ContainerConfig, HistoryEntry, ImageConfig, Plat
 from builder.image.platform import host_platform
 from builder.image.reference import new_name
 from builder.layer.apply import unpack_blob
-from builder.worker.image_layers import warn_of_losses
+from builder.worker.layer_unpack import warn_of_losses
 from cache.snapshot.api import ActiveSnapshot
 
 _REMOTE = ("http://", "https://")

@@ -19,10 +19,10 @@ from builder.image.reference import parse_reference
 from builder.layer.compress import decompressed
 from builder.runtime.journal import Journal
 from builder.worker.image_archive import ArchiveSource
-from builder.worker.image_layers import MAGIC_BYTES, media_type_of
 from builder.worker.image_layout import SourceImage, images_in_source
 from builder.worker.image_source import DirectorySource, ImageSource
 from builder.worker.image_step import keep_image
+from builder.worker.layer_unpack import MAGIC_BYTES, media_type_of
 
 STDIN = "-"
 _CHUNK = 1 << 20

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from builder.layer.compress import decompressed
 from builder.layer.errors import BadArchiveError
-from builder.layer.lowerview import LowerView, Parts
+from builder.layer.lowerview import Lowerdirs, LowerView, Parts
 from builder.layer.readahead import ReadAhead
 from builder.layer.tarreader import Member, read_members
 from builder.layer.upperdir import Attributes, Losses, Upperdir
@@ -34,12 +34,32 @@ def apply_layer(
     keeps the metadata that it has there. `source` is read to its end. BadArchiveError where it is
     no archive, or one that reaches for what is outside; `upperdir` is then to be thrown away.
     """
+    return apply_members(source, upperdir, userxattr=userxattr, lowerdirs=lowerdirs).losses
+
+
+@record
+class Applied:
+    """What became of an archive."""
+
+    losses: Losses
+    has_root: bool  # whether it says what the root directory's metadata is
+
+
+def apply_members(
+    source: Reader, upperdir: str, *, userxattr: bool, lowerdirs: Lowerdirs
+) -> Applied:
+    """As `apply_layer`; `lowerdirs` may be there later, and are asked for when they are needed.
+
+    That is for hard links to what is below, for an opaque root directory, and once all is
+    unpacked for directories that the archive only implies. The root directory stays as it is
+    where no member says what it is like.
+    """
     try:
         below = LowerView(lowerdirs, userxattr=userxattr)
         with Upperdir(upperdir, below, userxattr=userxattr) as tree:
             for member in read_members(source):
                 _apply(member, tree)
-            return tree.losses
+            return Applied(tree.losses, tree.has_root)
     except OSError as error:
         raise _translated(error) from error
 

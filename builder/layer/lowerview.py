@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cache.record import record
 from cache.snapshot import marks
 
 Parts = tuple[str, ...]
 """A path below the root, by components: no "", "." or ".."."""
+
+Lowerdirs = Sequence[str] | Callable[[], Sequence[str]]
+"""Overlay upperdirs, uppermost first; or how to get them, which may mean to wait for them."""
 
 _REMEMBERED = 4096  # directories; they come in tree order, so old ones are rarely asked for again
 
@@ -28,11 +31,15 @@ class Shown:
 
 
 class LowerView:
-    """A stack of overlay upperdirs, uppermost first, that nobody writes to any more."""
+    """A stack of overlay upperdirs, uppermost first, that nobody writes to any more.
 
-    def __init__(self, lowerdirs: Sequence[str], *, userxattr: bool) -> None:
+    Where they have yet to be got, that is done when something is first looked up.
+    """
+
+    def __init__(self, lowerdirs: Lowerdirs, *, userxattr: bool) -> None:
         self._userxattr = userxattr
-        self._root = tuple(lowerdirs)  # overlayfs joins them all, opaque or not
+        self._lowerdirs = lowerdirs
+        self._root: tuple[str, ...] | None = None
         self._known: dict[Parts, tuple[str, ...]] = {}
 
     def shown(self, parts: Parts) -> Shown | None:
@@ -72,13 +79,20 @@ class LowerView:
         depth = len(parts)
         while depth and parts[:depth] not in self._known:
             depth -= 1
-        directories = self._known[parts[:depth]] if depth else self._root
+        directories = self._known[parts[:depth]] if depth else self._roots()
         for end in range(depth + 1, len(parts) + 1):
             directories = self._below(directories, parts[end - 1])
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known[parts[:end]] = directories
         return directories
+
+    def _roots(self) -> tuple[str, ...]:
+        """The layers' root directories: overlayfs joins them all, opaque or not."""
+        if self._root is None:
+            found = self._lowerdirs() if callable(self._lowerdirs) else self._lowerdirs
+            self._root = tuple(found)
+        return self._root
 
     def _below(self, directories: tuple[str, ...], name: str) -> tuple[str, ...]:
         found: list[str] = []

@@ -67,6 +67,7 @@ class Upperdir:
         self._below = below
         self._userxattr = userxattr
         self._directories: dict[Parts, Attributes] = {}
+        self._implied: set[Parts] = set()  # of them, those that are to be as they are below
         self._opaque: set[Parts] = set()
         self._root = os.open(directory, _DIRECTORY)
         self._here: Parts = ()
@@ -88,6 +89,11 @@ class Upperdir:
             os.close(self._here_fd)
             os.close(self._root)
 
+    @property
+    def has_root(self) -> bool:
+        """Whether a member said what the root directory is like."""
+        return () in self._directories
+
     def add_directory(self, parts: Parts, attributes: Attributes) -> None:
         if not parts:
             self._directories[()] = attributes
@@ -101,6 +107,7 @@ class Upperdir:
             if not stat.S_ISDIR(status.st_mode):
                 self._replace_by_directory(parent, real, is_hidden=marks.is_whiteout(status))
         self._directories[real] = attributes
+        self._implied.discard(real)
 
     def add_file(self, parts: Parts, attributes: Attributes, data: MemberData) -> None:
         parent = self._enter(parts[:-1])
@@ -230,11 +237,15 @@ class Upperdir:
         return None
 
     def _make_implied(self, name: str) -> int:
-        """A directory that no member brought along so far: it stays as it is below."""
+        """A directory that no member brought along so far: it stays as it is below.
+
+        How that is, is looked up in the end, since the layers below may not be there yet.
+        """
         real = (*self._here, name)
         os.mkdir(name, 0o700, dir_fd=self._here_fd)
-        shown = self._below.shown_directory(real) if self._is_see_through(real) else None
-        self._directories[real] = _NEW_DIRECTORY if shown is None else _attributes_of(shown)
+        self._directories[real] = _NEW_DIRECTORY
+        if self._is_see_through(real):
+            self._implied.add(real)
         return os.open(name, _DIRECTORY, dir_fd=self._here_fd)
 
     def _is_see_through(self, parts: Parts) -> bool:
@@ -278,6 +289,7 @@ class Upperdir:
             gone = (*self._here, name)
             for parts in [each for each in self._directories if each[: len(gone)] == gone]:
                 del self._directories[parts]
+                self._implied.discard(parts)
                 self._opaque.discard(parts)
 
     def _is_present(self, parent: int, name: str) -> bool:
@@ -311,8 +323,10 @@ class Upperdir:
 
     def _complete_directories(self) -> None:
         for parts in sorted(self._directories, reverse=True):  # what is inside comes first
+            shown = self._below.shown_directory(parts) if parts in self._implied else None
+            attributes = self._directories[parts] if shown is None else _attributes_of(shown)
             self._enter(parts)
-            self._set_attributes(self._here_fd, self._directories[parts])
+            self._set_attributes(self._here_fd, attributes)
 
     def _set_attributes(self, file: int, attributes: Attributes) -> None:
         """Owner first: changing it takes setuid bits and capabilities away."""

@@ -63,6 +63,12 @@ class BlobDownloads:
             thread.start()
         return found
 
+    def cancel(self) -> None:
+        """Have the threads end, and those that read along too, by an exception. Idempotent."""
+        self._cancelled.set()
+        for download in self._all:
+            download.wake()
+
     def __enter__(self) -> Self:
         return self
 
@@ -72,9 +78,10 @@ class BlobDownloads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._cancelled.set()
+        self.cancel()
+        deadline = time.monotonic() + _LEAVE_S
         for thread in self._threads:
-            thread.join(_LEAVE_S)
+            thread.join(max(0, deadline - time.monotonic()))
         if not any(thread.is_alive() for thread in self._threads):
             for download in self._all:
                 download.close()
@@ -141,11 +148,16 @@ class Download:
             while self._done_bytes <= position and not self._is_whole and self._error is None:
                 if self._cancelled.is_set():
                     raise _CancelledError
-                self._changed.wait(1)
+                self._changed.wait()
             if self._error is not None:
                 raise self._error
             available = self._done_bytes - position
         return os.pread(self._fd, min(size, available), position) if available > 0 else b""
+
+    def wake(self) -> None:
+        """Have those that wait for bytes see that nobody wants them any more."""
+        with self._changed:
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Idempotent; after the thread has ended."""

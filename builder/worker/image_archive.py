@@ -48,6 +48,9 @@ class ArchiveSource:
     def path(self, name: str) -> str | None:  # noqa: ARG002 - a member is no file of its own
         return None
 
+    def cancel(self) -> None:
+        """No read waits for long."""
+
     def close(self) -> None:
         self._file.close()
 

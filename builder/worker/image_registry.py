@@ -71,6 +71,9 @@ class RegistrySource:
     def path(self, name: str) -> str | None:
         return self._layers[name].path if name in self._layers else None
 
+    def cancel(self) -> None:
+        self._downloads.cancel()
+
     def close(self) -> None:
         self.__exit__(None, None, None)
 

@@ -52,6 +52,13 @@ class ImageSource(Protocol):
         """The path of the file if it is one of its own, which may be linked to; else None."""
         ...
 
+    def cancel(self) -> None:
+        """End the reads that wait for data, by an exception: nobody wants it any more.
+
+        For any thread; idempotent.
+        """
+        ...
+
     def close(self) -> None: ...
 
 
@@ -158,6 +165,9 @@ class DirectorySource:
 
     def path(self, name: str) -> str | None:
         return os.path.join(self._directory, name)
+
+    def cancel(self) -> None:
+        """No read waits for long."""
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -81,6 +81,10 @@ class Snapshotter(Protocol):
         """
         ...
 
+    def has_layer(self, diff_id: Digest) -> bool:
+        """Whether some committed snapshot has this diff_id, so that `stack` finds it."""
+        ...
+
     def info(self, chain_id: ChainId) -> SnapshotInfo | None:
         """What is known of it; None where it is not there."""
         ...

@@ -99,8 +99,8 @@ class OverlaySnapshotter:
         known = self.info(chain_id)
         if known is not None:
             return known
-        like = rows.any_of(self._database.connection(), diff_id)
-        if like is None or self._find(like.chain_id) is None:
+        like = self._like(diff_id)
+        if like is None:
             return None
         with self._database.transaction() as connection:
             rows.require(connection, parent)
@@ -110,6 +110,9 @@ class OverlaySnapshotter:
             if rows.find(connection, chain_id) is None:
                 self._add(connection, parent, diff_id, like.size_bytes, tree)
         return self._known(chain_id)
+
+    def has_layer(self, diff_id: Digest) -> bool:
+        return self._like(diff_id) is not None
 
     def info(self, chain_id: ChainId) -> SnapshotInfo | None:
         row = self._find(chain_id)
@@ -184,6 +187,11 @@ class OverlaySnapshotter:
 
     def _fs(self, tree: int) -> str:
         return os.path.join(self._state.tree(tree), "fs")
+
+    def _like(self, diff_id: Digest) -> rows.SnapshotRow | None:
+        """The row of a snapshot of this layer, over whatever."""
+        like = rows.any_of(self._database.connection(), diff_id)
+        return None if like is None else self._find(like.chain_id)
 
     def _find(self, chain_id: ChainId) -> rows.SnapshotRow | None:
         """The row, where the whole stack below it can be relied on."""

@@ -20,7 +20,7 @@ from builder.layer.apply import member_path
 from builder.layer.compress import decompressed
 from builder.layer.tarreader import read_members
 from builder.registry.challenge import parse_challenges
-from builder.worker.image_layers import media_type_of
+from builder.worker.layer_unpack import media_type_of
 from cache.errors import PybuildError
 
 MEMBER_LIMIT = 10_000
