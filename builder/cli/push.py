@@ -31,6 +31,7 @@ class Arguments(RegistryOptions):
 
 @click.command(cls=Command)
 @click.argument("name", metavar="NAME[:TAG]")
+@click.argument("dest", metavar="[DEST]", required=False, default="")
 @click.option("-a", "--all-tags", is_flag=True, help="Every tag of the repository.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the image's name alone.")
 @click.option(
@@ -49,11 +50,15 @@ class Arguments(RegistryOptions):
     "--force-compression", is_flag=True, help="Of layers from elsewhere, too: the digest changes."
 )
 @with_registry_options
-def command(name: str, **options: Unpack[Arguments]) -> None:
-    """Send an image to the registry that its name says; prints the manifest's digest."""
+def command(name: str, dest: str, **options: Unpack[Arguments]) -> None:
+    """Send an image to the registry that its name says; prints the manifest's digest.
+
+    DEST: to another name instead, or into an OCI layout's directory: oci-layout://DIR[:TAG].
+    """  # fmt: skip
     quiet = options["quiet"]
     request = PushRequest(
         name,
+        dest=dest,
         all_tags=options["all_tags"],
         platform=parse_platform(options["platform"]) if options["platform"] else None,
         compression=options["compression"],

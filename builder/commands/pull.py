@@ -10,7 +10,9 @@ from builder.image.model import Platform, StoredImage
 from builder.image.platform import host_platform
 from builder.image.reference import Reference, parse_reference
 from builder.runtime.journal import Journal
+from builder.worker.image_step import load_layout_image
 from builder.worker.pull import Pulled, Puller
+from cache.digest import Digest
 from cache.leases import Lease
 from cache.record import record, replace
 
@@ -47,6 +49,19 @@ def pull(
         several = _all(engine, puller, reference, platforms, lease)
         _note(engine, several)
         return several
+
+
+def pull_layout(engine: Engine, text: str, platforms: Platforms) -> tuple[StoredImage, Digest]:
+    """The image that `oci-layout://DIR[:TAG|@DIGEST]` names, in the store, and its manifest."""
+    if platforms.every or len(platforms.named) > 1:
+        raise UsageError(
+            "of a layout one platform's image is taken", hint="`pybuild load -i DIR` takes several"
+        )
+    platform = (platforms.named or (host_platform(),))[0]
+    with engine.leases.hold() as lease:
+        image, digest = load_layout_image(engine, text, platform, lease)
+        Journal(engine.state).note("image", "pull", image.image_id, name=text)
+    return image, digest
 
 
 def _note(engine: Engine, found: tuple[PulledImage, ...]) -> None:

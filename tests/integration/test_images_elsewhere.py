@@ -222,3 +222,24 @@ def test_a_build_leaves_its_files_without_an_image(pybuild: Pybuild, kind_of_out
     else:
         assert (dest / "b/a").read_text() == "A"
         assert (dest / "c").stat().st_uid == pybuild.user.uid
+
+
+@pytest.mark.needs("skopeo")
+def test_a_layout_is_pushed_into_and_pulled_from_like_a_registry(
+    pybuild: Pybuild, layout: Path, new_pybuild: Callable[[], Pybuild]
+) -> None:
+    pulled = pybuild("pull", f"oci-layout://{layout}:latest").ok().stdout.splitlines()
+    assert pulled[0].startswith("Digest: sha256:")
+    pybuild("tag", pulled[1], "given:v1").ok()
+    place = pybuild.give(pybuild.folder) / "pushed"
+    for tag in ("v1", "other"):  # v1 is the name's own
+        dest = f"oci-layout://{place}" + (":other" if tag == "other" else "")
+        said = pybuild("push", "given:v1", dest).ok().stdout
+        shown = run(["skopeo", "inspect", "--format", "{{.Digest}}", f"oci:{place}:{tag}"]).ok()
+        assert said == f"{tag}: digest: {shown.stdout}"
+    other = new_pybuild()
+    image_id = other("pull", "-q", f"oci-layout://{place}:other").ok().stdout.strip()
+    assert image_id == pulled[1]
+    assert other("pull", f"oci-layout://{place}:none").status == 1
+    assert other("pull", f"oci-layout://{place}/nothing").status == 1
+    assert pybuild("push", "--all-tags", "given", f"oci-layout://{place}").status == 2

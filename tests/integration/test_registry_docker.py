@@ -68,6 +68,9 @@ def test_what_skopeo_pushed_is_pulled_run_and_pushed_with_the_same_digest(
     copy = f"{registry.host}/copy/tiny:v2"
     pybuild("tag", name, copy).ok()
     assert pybuild("push", copy).ok().stdout == f"v2: digest: {pushed}\n"
+    third = f"{registry.host}/third:v3"
+    assert pybuild("push", copy, f"docker://{third}").ok().stdout == f"v3: digest: {pushed}\n"
+    assert digest(third) == pushed
     assert digest(copy) == pushed
     assert raw(copy) == raw(name)
     by_digest = f"{registry.host}/team/tiny@{pushed}"
