@@ -55,7 +55,7 @@ def parse_profile(text: str, subject: Subject) -> Profile:
     except InvalidImageError as error:
         raise UsageError(
             f"the seccomp profile cannot be used: {error.message}",
-            hint="it is a JSON file in Docker's form: docs/reference/seccomp.md",
+            hint="it is a JSON file in Docker's form, with defaultAction and syscalls",
         ) from error
 
 
