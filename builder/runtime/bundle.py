@@ -173,7 +173,7 @@ def process_spec(
         env=process_env(container, home=home),
         cwd=container.config.working_dir or "/",
         credentials=credentials,
-        mounts=mount_entries(host_files, mounts, readonly=host.readonly_rootfs),
+        mounts=mount_entries(host_files, mounts),
         hostname=container.hostname,
         network=sandbox_network(host),
         capabilities=capabilities(security, every_capability),
@@ -211,16 +211,9 @@ def sandbox_network(host: HostConfig) -> Network:
 
 
 def mount_entries(
-    host_files: tuple[tuple[str, str], ...], mounts: tuple[MountEntry, ...], *, readonly: bool
+    host_files: tuple[tuple[str, str], ...], mounts: tuple[MountEntry, ...]
 ) -> tuple[MountEntry, ...]:
-    """The files of /etc, then the mounts, which win where they are over the same path.
-
-    `readonly`: with --read-only those files are too.
-    """
+    """The files of /etc, then the mounts, which win where they are over the same path."""
     taken = {mount.target for mount in mounts}
-    files = (
-        BindEntry(source, target, readonly=readonly)
-        for target, source in host_files
-        if target not in taken
-    )
+    files = (BindEntry(source, target) for target, source in host_files if target not in taken)
     return (*files, *mounts)

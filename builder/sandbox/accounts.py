@@ -69,9 +69,8 @@ def parse_group(text: str) -> tuple[GroupEntry, ...]:
 def lookup_user(root_fd: int, user: str, *, more_groups: Sequence[str] = ()) -> Account:
     """The account for `NAME`, `UID`, `NAME:GROUP`, ... ("" is root) over the image at `root_fd`.
 
-    Supplementary groups are the primary one (else a file that denies it to its group would grant
-    it: CVE-2022-36109), those that /etc/group lists for the name, none where a group is given, and
-    `more_groups`, by name or number.
+    Supplementary groups are those that /etc/group lists for the name, none where a group is given,
+    and `more_groups`, by name or number.
     AccountError for a name that the image does not have and for a number out of range.
     """
     user_part, separator, group_part = user.partition(":")
@@ -80,18 +79,19 @@ def lookup_user(root_fd: int, user: str, *, more_groups: Sequence[str] = ()) -> 
     entry = _named_user(passwd, user_part) if number is None else _numbered_user(passwd, number)
     groups = parse_group(_read(root_fd, "etc/group"))
     more = tuple(_group_id(groups, group) for group in more_groups)
-    gid, listed = entry.gid, _supplementary(groups, entry)
     if separator and group_part:
-        gid, listed = _group_id(groups, group_part), ()
-    every = tuple(dict.fromkeys((gid, *listed, *more)))
-    return Account(Credentials(entry.uid, gid, every), entry.name, entry.home or "/")
+        credentials = Credentials(entry.uid, _group_id(groups, group_part), more)
+    else:
+        listed = dict.fromkeys((*_supplementary(groups, entry), *more))
+        credentials = Credentials(entry.uid, entry.gid, tuple(listed))
+    return Account(credentials, entry.name, entry.home or "/")
 
 
 def _supplementary(groups: tuple[GroupEntry, ...], entry: PasswdEntry) -> tuple[int, ...]:
     if not entry.name:
         return ()
     gids = (group.gid for group in groups if entry.name in group.members)
-    return tuple(gids)
+    return tuple(dict.fromkeys(gid for gid in gids if gid != entry.gid))
 
 
 def lookup_owner(root_fd: int, chown: str) -> tuple[int, int]:

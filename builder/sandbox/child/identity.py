@@ -82,7 +82,7 @@ def _set_ids(request: Request, report: Report) -> None:
     except PermissionError:
         # with one mapped id the kernel keeps the caller's groups; they are not in the map, so
         # they give nothing but what the caller has
-        if set(request.groups) - {request.gid} or not request.rootless:
+        if request.groups or not request.rootless:
             raise
     keep_capabilities()
     os.setresgid(request.gid, request.gid, request.gid)

@@ -149,6 +149,4 @@ def test_what_is_inside_another_volume_is_mounted_after_it():
 def test_a_volume_over_etc_hosts_takes_its_place():
     mounts = (BindEntry("/mine", "/etc/hosts", readonly=True),)
     files = (("/etc/hosts", "/c/hosts"), ("/etc/hostname", "/c/hostname"))
-    for readonly in (False, True):
-        made = mount_entries(files, mounts, readonly=readonly)
-        assert made == (BindEntry("/c/hostname", "/etc/hostname", readonly=readonly), *mounts)
+    assert mount_entries(files, mounts) == (BindEntry("/c/hostname", "/etc/hostname"), *mounts)

@@ -41,16 +41,16 @@ def root_fd(tmp_path: Path):
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
-        ("", Credentials(0, 0, (0,))),
-        ("root", Credentials(0, 0, (0,))),
-        ("app", Credentials(100, 101, (101, 29, 44))),
-        ("100", Credentials(100, 101, (101, 29, 44))),
-        ("app:audio", Credentials(100, 29, (29,))),
-        ("app:7", Credentials(100, 7, (7,))),
-        ("5", Credentials(5, 0, (0,))),
-        ("5:6", Credentials(5, 6, (6,))),
-        ("app:", Credentials(100, 101, (101, 29, 44))),
-        ("2147483647", Credentials(2147483647, 0, (0,))),
+        ("", Credentials(0, 0)),
+        ("root", Credentials(0, 0)),
+        ("app", Credentials(100, 101, (29, 44))),
+        ("100", Credentials(100, 101, (29, 44))),
+        ("app:audio", Credentials(100, 29)),
+        ("app:7", Credentials(100, 7)),
+        ("5", Credentials(5, 0)),
+        ("5:6", Credentials(5, 6)),
+        ("app:", Credentials(100, 101, (29, 44))),
+        ("2147483647", Credentials(2147483647, 0)),
     ],
 )
 def test_a_user_is_found_with_its_groups(root_fd: int, user: str, expected: Credentials):
@@ -94,8 +94,8 @@ def test_homes_come_from_passwd_and_are_never_empty(root_fd: int):
 
 def test_an_image_without_account_files_has_numbers_and_root(tmp_path: Path):
     fd = os.open(tmp_path, os.O_PATH)
-    assert lookup_user(fd, "").credentials == Credentials(0, 0, (0,))
-    assert lookup_user(fd, "7").credentials == Credentials(7, 0, (0,))
+    assert lookup_user(fd, "").credentials == Credentials(0, 0)
+    assert lookup_user(fd, "7").credentials == Credentials(7, 0)
     with pytest.raises(AccountError, match='no user "root"'):
         lookup_user(fd, "root")
     os.close(fd)
