@@ -105,10 +105,11 @@ def start(
             undo.callback(begun.process.kill)
             state = _record_start(container, runner, begun.process, restart)
             started = _Started(held, state, listener, pipes, network, begun, attachment)
+            # before the monitor has it, who notes its end
+            runner.containers.journal.note_container(container, "start")
             connection = _entrust(started, runner)
             undo.pop_all()
         network.close()
-        runner.containers.journal.note_container(container, "start")
         return connection
 
 

@@ -98,10 +98,12 @@ class Monitor:
     def run(self) -> None:
         """Returns when nothing is left to do; may become the program instead."""
         try:
-            while not self._is_over:
-                self._loop.step()
-                if not self.runs:
+            while True:
+                if not self.runs:  # it may have ended before it came into this one's charge
                     self._finish()
+                if self._is_over:
+                    return
+                self._loop.step()
         except Exception as error:
             self._state.update(error=f"internal error of the monitor: {_described(error)}")
             raise
